@@ -1,0 +1,1 @@
+"""What is said across the boundaries: stack files, container specs, states, events, errors."""

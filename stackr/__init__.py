@@ -1,0 +1,1 @@
+"""Runs multi-container stacks on one Linux host from a declarative file."""
