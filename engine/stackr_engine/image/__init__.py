@@ -1,0 +1,1 @@
+"""Images: references, the content-addressed store, unpacked layers, this machine as an image."""

@@ -1,0 +1,125 @@
+"""Deleting without waiting: rename into the trash folder, delete in the background."""
+
+import contextlib
+import errno
+import logging
+import os
+import secrets
+import stat
+import threading
+from pathlib import Path
+
+from stackr_engine.image.syscalls import RESOLVE_BENEATH, RESOLVE_NO_XDEV, openat2
+from stackr_engine.paths import Paths
+
+_log = logging.getLogger(__name__)
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+_DEEP = 64
+
+
+class Trash:
+    """The trash folder and the one thread that empties it, which ends when there is no more."""
+
+    def __init__(self, paths: Paths):
+        self._folder = paths.trash
+        self._lock = threading.Lock()
+        self._worker: threading.Thread | None = None
+        self._is_wanted = False
+
+    def discard(self, path: Path) -> None:
+        """Make `path`, if it exists, disappear at once; delete what is in it later."""
+        grave = self._folder / f"{path.name[:32]}-{secrets.token_hex(6)}"
+        try:
+            os.rename(path, grave)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            delete_tree(path)  # the trash is on another file system
+            return
+        self.resume()
+
+    def resume(self) -> None:
+        """Delete in the background what is in the trash, also what a killed process left there."""
+        with self._lock:
+            self._is_wanted = True
+            if self._worker is None:
+                self._worker = threading.Thread(target=self._empty, name="trash", daemon=True)
+                self._worker.start()
+
+    def wait(self) -> None:
+        """Return when the trash is empty, or holds only what cannot be deleted."""
+        with self._lock:
+            worker = self._worker
+        if worker:
+            worker.join()
+
+    def _empty(self) -> None:
+        # On Linux this is the thread's own priority: users' work goes first.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+        while self._take_order():
+            with contextlib.suppress(FileNotFoundError):
+                for entry in list(os.scandir(self._folder)):
+                    delete_tree(Path(entry.path))
+
+    def _take_order(self) -> bool:
+        with self._lock:
+            is_wanted, self._is_wanted = self._is_wanted, False
+            if not is_wanted:
+                self._worker = None
+            return is_wanted
+
+
+def delete_tree(path: Path) -> None:
+    """Delete a file or folder, never following links and never entering another mount.
+
+    What cannot be deleted stays, and is logged.
+    """
+    top = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _Deletion(top).delete(os.fsencode(path.name))
+    finally:
+        os.close(top)
+
+
+class _Deletion:
+    """Deleting one entry of the folder `top`, however deep it is."""
+
+    def __init__(self, top: int):
+        self._top = top
+        self._pending: list[bytes] = []
+
+    def delete(self, name: bytes) -> None:
+        self._pending.append(name)
+        while self._pending:
+            self._delete(self._top, self._pending.pop(), 0)
+
+    def _delete(self, parent: int, name: bytes, depth: int) -> None:
+        try:
+            if not stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                os.unlink(name, dir_fd=parent)
+            elif depth > _DEEP:
+                self._postpone(parent, name)
+            else:
+                self._delete_content(parent, name, depth)
+                os.rmdir(name, dir_fd=parent)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            _log.warning("cannot delete %s: %s", os.fsdecode(name), error.strerror)
+
+    def _delete_content(self, parent: int, name: bytes, depth: int) -> None:
+        # A bind mount that was forgotten in here is someone's data: NO_XDEV stops at any mount.
+        folder = openat2(parent, name, _FOLDER, RESOLVE_BENEATH | RESOLVE_NO_XDEV)
+        try:
+            for child in os.listdir(folder):
+                self._delete(folder, os.fsencode(child), depth + 1)
+        finally:
+            os.close(folder)
+
+    def _postpone(self, parent: int, name: bytes) -> None:
+        """Move a folder up to `top`: neither Python's stack nor descriptors are without end."""
+        moved = b"deep-%s" % secrets.token_hex(6).encode()
+        os.rename(name, moved, src_dir_fd=parent, dst_dir_fd=self._top)
+        self._pending.append(moved)
