@@ -62,9 +62,7 @@ ContainerDrift = drift.ContainerMissing | drift.ContainerChanged | drift.Contain
 class UpPlanner:
     """Orders what brings the machine to what is declared, and nothing more."""
 
-    def __init__(
-        self, desired: Desired, existing: Iterable[ContainerState], options: Options
-    ):
+    def __init__(self, desired: Desired, existing: Iterable[ContainerState], options: Options):
         self.plan = Plan()
         self.options = options
         self.replicas = desired.by_service()

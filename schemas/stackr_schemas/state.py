@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Literal
 
+from pydantic import Field
+
 from stackr_schemas.container import ContainerSpec, Frozen, PublishedPort
 from stackr_schemas.image import Image
 from stackr_schemas.network import Endpoint
@@ -59,7 +61,8 @@ class ContainerState(Frozen):
     endpoints: tuple[Endpoint, ...] = ()
     ports: tuple[PublishedPort, ...] = ()
     """As published: `host_port` is what was asked for or chosen."""
-    anonymous_volumes: tuple[str, ...] = ()
+    anonymous_volumes: dict[str, str] = Field(default_factory=dict)
+    """Target in the container → volume name."""
 
     @property
     def name(self) -> str:

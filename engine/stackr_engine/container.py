@@ -1,0 +1,217 @@
+"""One container's life: prepared, started, stopped, found again, discarded."""
+
+import os
+import signal
+import threading
+import time
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+from stackr_schemas.container import VolumeMount
+from stackr_schemas.errors import Conflict, StackrError
+from stackr_schemas.events import ContainerDied, ContainerStarted
+from stackr_schemas.state import ContainerState, Health, Status
+
+from stackr_engine import launch, trash
+from stackr_engine.processes import start_time
+from stackr_engine.spawn.adopt import find_running, read_exit
+from stackr_engine.spawn.client import Started
+
+if TYPE_CHECKING:
+    from stackr_engine.engine import Engine
+
+KILL_TIMEOUT = 10.0
+"""Seconds after SIGKILL until we call a container stuck (a dead NFS server can hold one)."""
+
+
+class Container:
+    """Acts on one container; every method looks at the recorded state under the lock first."""
+
+    def __init__(self, engine: "Engine", container_id: str):
+        self.engine = engine
+        self.id = container_id
+        self.folder = engine.paths.container(container_id)
+        self.lock = threading.RLock()
+        self.ended = threading.Event()
+        """Set while there is no process."""
+        self.ended.set()
+        self._holds_resources = True
+        """Whether cgroup, network and names may exist; True until looked at."""
+
+    @property
+    def state(self) -> ContainerState:
+        """What is recorded now."""
+        return self.engine.containers[self.id]
+
+    def prepare(self) -> None:
+        """Make the container's folder and fill its volumes."""
+        self.folder.mkdir(mode=0o700)
+        state = self.state
+        for target, name in state.anonymous_volumes.items():
+            self.engine.volumes.ensure(name, {"com.docker.volume.anonymous": ""})
+            self.engine.volumes.copy_up(name, state.image.lowers, target)
+        for mount in state.spec.mounts:
+            if isinstance(mount, VolumeMount) and mount.source and not mount.nocopy:
+                self.engine.volumes.copy_up(mount.source, state.image.lowers, mount.target)
+
+    def start(self) -> None:
+        """Start process 1; StackrError says what stood in the way, and nothing is left of it."""
+        with self.lock:
+            if self.state.is_running:
+                return
+            state = self.engine.containers.update(self.id, wanted="running", error="")
+            with ExitStack() as undo:
+                undo.callback(self.release)
+                undo.push(self._record_failure)
+                self._holds_resources = True
+                started = launch.launch(self.engine, state)
+                undo.pop_all()
+            self._record_start(started)
+
+    def _record_failure(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, StackrError):
+            self.engine.containers.update(
+                self.id, error=str(error), exit_code=127, finished=time.time()
+            )
+
+    def _record_start(self, started: Started) -> None:
+        self.ended.clear()
+        state = self.engine.containers.update(
+            self.id,
+            status=Status.RUNNING,
+            pid=started.pid,
+            started=time.time(),
+            health=Health.STARTING if launch.healthcheck_of(self.state) else Health.NONE,
+            failing_streak=0,
+        )
+        self.engine.bus.emit(ContainerStarted(self.id, state.name))
+        self.engine.exits.watch(started.pidfd, self._on_exit)
+
+    def _on_exit(self) -> None:
+        """Record the end; called in the thread that notices ends, so nothing slow is done here."""
+        with self.lock:
+            end = read_exit(self.folder)
+            state = self.engine.containers.update(
+                self.id,
+                status=Status.EXITED,
+                pid=0,
+                exit_code=end.code if end else 255,
+                oom_killed=bool(end and end.oom_killed),
+                finished=end.finished_at / 1e9 if end else time.time(),
+                health=Health.NONE,
+            )
+            if state.wanted == "running" and self.engine.restart_delay(state) is not None:
+                self.engine.containers.update(self.id, status=Status.RESTARTING)
+            self.ended.set()
+        self.engine.bus.emit(ContainerDied(self.id, state.name, state.exit_code))
+
+    def stop(self, grace: int | None = None) -> None:
+        """Stop it, and remember that the user wanted that."""
+        with self.lock:
+            state = self.engine.containers.update(self.id, wanted="stopped")
+            if state.status is Status.RESTARTING:
+                self.engine.containers.update(self.id, status=Status.EXITED)
+        self._end(state, grace)
+        self.release()
+
+    def restart(self, grace: int | None = None) -> None:
+        """Stop it, keep its network namespace, and start it."""
+        state = self.engine.containers.update(self.id, wanted="stopped")
+        self._end(state, grace)
+        self.release(network=False)
+        self.start()
+
+    def _end(self, state: ContainerState, grace: int | None) -> None:
+        """Ask process 1 to end, make it end after the grace period, and wait for that."""
+        if self.ended.is_set():
+            return
+        nanoseconds = state.spec.stop_grace_period if grace is None else grace
+        self._signal(stop_signal(state))
+        if self.ended.wait(nanoseconds / 1e9):
+            return
+        self.engine.cgroups.kill(self.id)
+        if not self.ended.wait(KILL_TIMEOUT):
+            raise StackrError(
+                f"container {state.name} does not end, even by SIGKILL",
+                hint="a process of it hangs in the kernel: see `ps -o pid,stat,wchan`",
+            )
+
+    def kill(self, number: int) -> None:
+        """Send a signal to process 1; one that ends it also ends its restart policy."""
+        state = self.state
+        if not state.is_running:
+            raise Conflict(f"container {state.name} is not running")
+        if number in (signal.SIGKILL, stop_signal(state)):
+            self.engine.containers.update(self.id, wanted="stopped")
+        self._signal(number)
+
+    def _signal(self, number: int) -> None:
+        """Signal process 1 by pidfd, after making sure that the number is still its own."""
+        state = self.state
+        try:
+            pidfd = os.pidfd_open(state.pid)
+        except OSError:
+            return
+        try:
+            running = find_running(self.folder)
+            if running is not None and start_time(state.pid) == running.start_time:
+                signal.pidfd_send_signal(pidfd, number)
+        except ProcessLookupError:
+            pass  # it ended by itself; whoever waits is told so
+        finally:
+            os.close(pidfd)
+
+    def release(self, *, network: bool = True) -> None:
+        """Give back what a running container holds in the kernel; harmless when repeated."""
+        with self.lock:
+            if self.state.is_running or not self._holds_resources:
+                return
+            self.engine.cgroups.remove(self.id)
+            if network:
+                launch.disconnect(self.engine, self.state)
+                self._holds_resources = False
+
+    def adopt(self) -> None:
+        """Find out what became of a container that an earlier engine started."""
+        with self.lock:
+            running = find_running(self.folder)
+            if running is not None:
+                launch.reconnect(self.engine, self.state)
+                self._adopt_running(running)
+            elif self.state.is_running:
+                self._on_exit()
+            elif self.state.status is not Status.RESTARTING:
+                self.release()
+
+    def _adopt_running(self, running: Started) -> None:
+        self.ended.clear()
+        self.engine.containers.update(self.id, status=Status.RUNNING, pid=running.pid)
+        self.engine.exits.watch(running.pidfd, self._on_exit)
+
+    def discard(self) -> None:
+        """Kill what runs and throw the folder away."""
+        with self.lock:
+            self.engine.containers.update(self.id, wanted="stopped")
+        if not self.ended.is_set():
+            self._end(self.state, 0)
+        self.release()
+        trash.discard(self.engine.paths, self.folder)
+
+
+def stop_signal(state: ContainerState) -> int:
+    """Return the number of the signal that asks this container to end."""
+    name = state.spec.stop_signal or state.image.config.stop_signal or "SIGTERM"
+    return signal_number(name)
+
+
+def signal_number(name: str) -> int:
+    """Return the number for `SIGTERM`, `TERM` or `15`; StackrError for anything else."""
+    if name.isdigit() and 0 < int(name) <= 64:
+        return int(name)
+    upper = name.upper().removeprefix("SIG")
+    if upper.startswith("RTMIN+"):
+        return int(signal.SIGRTMIN) + int(upper.removeprefix("RTMIN+"))
+    try:
+        return int(signal.Signals[f"SIG{upper}"])
+    except KeyError:
+        raise StackrError(f"unknown signal {name!r}", hint="for example SIGTERM or 15") from None
