@@ -1,6 +1,6 @@
 """The differences between what is declared and what is there, each a value of its own type."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from stackr_schemas.container import changed_fields
@@ -82,8 +82,6 @@ Drift = (
     | Orphan
 )
 
-CONFIG_HASH = "com.docker.compose.config-hash"
-
 
 def find_drift(desired: Desired, observed: Observed) -> list[Drift]:
     """Compare what is declared with what exists; nothing is read and nothing is done."""
@@ -107,8 +105,9 @@ def network_drift(desired: Desired, observed: Observed) -> Iterator[Drift]:
 
 def changed_network_fields(made: NetworkSpec, declared: NetworkSpec) -> tuple[str, ...]:
     """Name the fields that differ; pools that were left to the engine agree with any choice."""
-    names = ["driver", "internal", "enable_ipv4", "enable_ipv6", "options", "labels"]
+    names = ["driver", "internal", "enable_ipv4", "enable_ipv6", "options"]
     changed = [name for name in names if getattr(made, name) != getattr(declared, name)]
+    changed += ["labels"] if of_user(made.labels) != of_user(declared.labels) else []
     if declared.pools:
         for old, new in zip(made.pools, declared.pools, strict=False):
             given = new.model_dump(exclude_defaults=True)
@@ -151,10 +150,11 @@ def container_drift(desired: Desired, observed: Observed) -> Iterator[Drift]:
 def changed_container_fields(state: ContainerState, wanted: DesiredContainer) -> tuple[str, ...]:
     """Name the spec's fields that differ, in the order of the spec."""
     fields = changed_fields(state.spec, wanted.spec)
-    if fields == ["labels"] and _without_hash(state.labels) == _without_hash(wanted.spec.labels):
-        return ()
+    if "labels" in fields and of_user(state.labels) == of_user(wanted.spec.labels):
+        fields.remove("labels")
     return tuple(fields)
 
 
-def _without_hash(labels: dict[str, str]) -> dict[str, str]:
-    return {name: value for name, value in labels.items() if name != CONFIG_HASH}
+def of_user(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return the labels that are not Compose's own: those follow from names, files and versions."""
+    return {k: text for k, text in labels.items() if not k.startswith("com.docker.compose.")}

@@ -92,7 +92,11 @@ class Performer:
             case Replace(wanted):
                 with self._telling("Container", wanted.name, "Recreate", "Recreated"):
                     self.engine.replace(
-                        action.old.id, wanted.spec, wanted.image, action.start, self.grace
+                        action.old.id,
+                        wanted.spec,
+                        wanted.image,
+                        start=action.start,
+                        grace=self.grace,
                     )
                 if action.start:
                     self._tell("Container", wanted.name, "Started", Step.DONE)

@@ -104,8 +104,8 @@ def peer_uid(connection: socket.socket) -> int:
 
 def serve(paths: Paths, listener: socket.socket, spawner: Spawner) -> None:
     """Take over what exists, then serve clients; returns when the resident may end."""
-    sys.stdout = CurrentStream("stdout", sys.__stdout__ or sys.stdout)  # type: ignore[assignment]
-    sys.stderr = CurrentStream("stderr", sys.__stderr__ or sys.stderr)  # type: ignore[assignment]
+    sys.stdout = CurrentStream("stdout", sys.__stdout__ or sys.stdout)
+    sys.stderr = CurrentStream("stderr", sys.__stderr__ or sys.stderr)
     try:
         engine = Engine(paths, spawner, restart_delay)
         engine.recover()

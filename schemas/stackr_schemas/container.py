@@ -162,6 +162,8 @@ class ContainerSpec(Frozen):
     """`bridge` (the `networks`), `none`, `host` or `container:ID`."""
     networks: Annotated[tuple[Attachment, ...], Change.UPDATE] = ()
     ports: Annotated[tuple[PublishedPort, ...], Change.UPDATE] = ()
+    exposed_ports: tuple[str, ...] = ()
+    """`PORT/PROTOCOL` that the container offers to its networks; shown, never published."""
     extra_hosts: tuple[tuple[str, str], ...] = ()
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
