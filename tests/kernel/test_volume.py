@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stackr_engine.paths import Paths
 from stackr_engine.trash import Trash
-from stackr_engine.volumes import Volumes
+from stackr_engine.volume import Volumes
 from stackr_schemas.errors import Conflict, NotFound, StackrError
 
 pytestmark = pytest.mark.requires("root")
