@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import threading
+from functools import cache
 from pathlib import Path
 
 from stackr_engine.image.syscalls import RESOLVE_BENEATH, RESOLVE_NO_XDEV, openat2
@@ -17,17 +18,31 @@ _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _DEEP = 64
 
 
-class Trash:
-    """The trash folder and the one thread that empties it, which ends when there is no more."""
+def discard(paths: Paths, path: Path) -> None:
+    """Make `path`, if it exists, disappear at once; delete what is in it later."""
+    _trash(paths.trash).discard(path)
 
-    def __init__(self, paths: Paths):
-        self._folder = paths.trash
+
+def resume(paths: Paths) -> None:
+    """Delete in the background what is in the trash, also what a killed process left there."""
+    _trash(paths.trash).resume()
+
+
+def wait(paths: Paths) -> None:
+    """Return when the trash is empty, or holds only what cannot be deleted."""
+    _trash(paths.trash).wait()
+
+
+class _Trash:
+    """A trash folder and the one thread that empties it, which ends when there is no more."""
+
+    def __init__(self, folder: Path):
+        self._folder = folder
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
         self._is_wanted = False
 
     def discard(self, path: Path) -> None:
-        """Make `path`, if it exists, disappear at once; delete what is in it later."""
         grave = self._folder / f"{path.name[:32]}-{secrets.token_hex(6)}"
         try:
             os.rename(path, grave)
@@ -41,7 +56,6 @@ class Trash:
         self.resume()
 
     def resume(self) -> None:
-        """Delete in the background what is in the trash, also what a killed process left there."""
         with self._lock:
             self._is_wanted = True
             if self._worker is None:
@@ -49,7 +63,6 @@ class Trash:
                 self._worker.start()
 
     def wait(self) -> None:
-        """Return when the trash is empty, or holds only what cannot be deleted."""
         with self._lock:
             worker = self._worker
         if worker:
@@ -69,6 +82,11 @@ class Trash:
             if not is_wanted:
                 self._worker = None
             return is_wanted
+
+
+@cache
+def _trash(folder: Path) -> _Trash:
+    return _Trash(folder)
 
 
 def delete_tree(path: Path) -> None:

@@ -17,9 +17,9 @@ from pathlib import Path
 from stackr_schemas.errors import Conflict, NotFound, StackrError
 from stackr_schemas.volume import Volume
 
+from stackr_engine import trash
 from stackr_engine.image.layerview import LayerView
 from stackr_engine.paths import Paths
-from stackr_engine.trash import Trash
 from stackr_engine.volume_copy import TreeCopy, copy_attributes
 
 # Longer names than Docker's pattern allows cannot be file names.
@@ -31,19 +31,18 @@ _COPIED = "_copied"
 class Volumes:
     """The volumes of one engine."""
 
-    def __init__(self, paths: Paths, trash: Trash):
+    def __init__(self, paths: Paths):
         self._paths = paths
         self._folder = paths.state / "volumes"
-        self._trash = trash
         self._filling: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
 
     def clean(self) -> None:
         """Finish what a killed process left half done; call it once, at the engine's start."""
         for entry in list(self._folder.iterdir()):
             if entry.name.startswith("."):
-                self._trash.discard(entry)
+                trash.discard(self._paths, entry)
                 continue
-            self._trash.discard(entry / _COPYING)
+            trash.discard(self._paths, entry / _COPYING)
             if (entry / _COPIED).is_dir():
                 self._move_in(entry)
 
@@ -106,7 +105,7 @@ class Volumes:
         if users:
             raise Conflict(f"volume {name} is in use by {users}", hint="remove them first")
         self.get(name)
-        self._trash.discard(self._folder / name)
+        trash.discard(self._paths, self._folder / name)
 
     def copy_up(self, name: str, lowers: tuple[str, ...], target: str) -> bool:
         """Fill an empty volume with what the image `lowers` have at the path `target`.
@@ -126,7 +125,7 @@ class Volumes:
             source = view.lookup(target)
             if source is None or not source.is_folder:
                 return False
-            self._trash.discard(folder / _COPYING)
+            trash.discard(self._paths, folder / _COPYING)
             (folder / _COPYING).mkdir(mode=0o700)
             TreeCopy(view).copy_content(source, str(folder / _COPYING))
             # From here on the copy is complete: whoever comes next moves in what is left of it.
@@ -147,7 +146,7 @@ class Volumes:
             copy_attributes(view.root, str(data))
         finally:
             view.close()
-        self._trash.discard(copied)
+        trash.discard(self._paths, copied)
 
     def _write(self, volume: Volume) -> bool:
         """Make the volume's folder; False when there is one of its name already."""
@@ -159,7 +158,7 @@ class Volumes:
         try:
             os.rename(made, self._folder / volume.name)
         except OSError:
-            self._trash.discard(made)
+            trash.discard(self._paths, made)
             if (self._folder / volume.name / "volume.json").exists():
                 return False
             raise

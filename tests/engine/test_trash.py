@@ -3,49 +3,41 @@
 import os
 from pathlib import Path
 
-import pytest
+from stackr_engine import trash
 from stackr_engine.paths import Paths
-from stackr_engine.trash import Trash, delete_tree
+from stackr_engine.trash import delete_tree
 
 
-@pytest.fixture
-def trash(paths: Paths) -> Trash:
-    return Trash(paths)
-
-
-def test_what_is_discarded_is_gone_at_once_and_deleted_soon(
-    trash: Trash, paths: Paths, tmp_path: Path
-) -> None:
+def test_what_is_discarded_is_gone_at_once_and_deleted_soon(paths: Paths, tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     (folder / "below").mkdir(parents=True)
     (folder / "below/file").write_text("x")
-    trash.discard(folder)
+    trash.discard(paths, folder)
     assert not folder.exists()
-    trash.wait()
+    trash.wait(paths)
     assert list(paths.trash.iterdir()) == []
 
 
-def test_a_missing_path_is_fine(trash: Trash, tmp_path: Path) -> None:
-    trash.discard(tmp_path / "missing")
+def test_a_missing_path_is_fine(paths: Paths, tmp_path: Path) -> None:
+    trash.discard(paths, tmp_path / "missing")
 
 
 def test_a_new_process_deletes_what_a_killed_one_left(paths: Paths) -> None:
     (paths.trash / "left/below").mkdir(parents=True)
-    trash = Trash(paths)
-    trash.resume()
-    trash.wait()
+    trash.resume(paths)
+    trash.wait(paths)
     assert list(paths.trash.iterdir()) == []
 
 
-def test_links_are_deleted_and_not_followed(trash: Trash, tmp_path: Path) -> None:
+def test_links_are_deleted_and_not_followed(paths: Paths, tmp_path: Path) -> None:
     outside = tmp_path / "outside"
     outside.mkdir()
     (outside / "file").write_text("x")
     folder = tmp_path / "folder"
     folder.mkdir()
     os.symlink(outside, folder / "link")
-    trash.discard(folder)
-    trash.wait()
+    trash.discard(paths, folder)
+    trash.wait(paths)
     assert (outside / "file").exists()
 
 

@@ -6,8 +6,8 @@ import threading
 from pathlib import Path
 
 import pytest
+from stackr_engine import trash
 from stackr_engine.paths import Paths
-from stackr_engine.trash import Trash
 from stackr_engine.volume import Volumes
 from stackr_schemas.errors import Conflict, NotFound, StackrError
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.requires("root")
 
 @pytest.fixture
 def volumes(paths: Paths) -> Volumes:
-    return Volumes(paths, Trash(paths))
+    return Volumes(paths)
 
 
 @pytest.fixture
@@ -156,7 +156,7 @@ def test_a_removed_volume_is_gone_with_its_content(volumes: Volumes, paths: Path
     volumes.create("data")
     (volumes.path("data") / "file").write_text("x")
     volumes.remove("data")
-    volumes._trash.wait()
+    trash.wait(paths)
     assert volumes.list() == []
     assert list(paths.trash.iterdir()) == []
     volumes.create("data")
@@ -172,7 +172,7 @@ def test_a_used_volume_is_not_removed(volumes: Volumes) -> None:
 
 def test_a_volume_keeps_its_labels(volumes: Volumes, paths: Paths) -> None:
     made = volumes.create("data", {"com.docker.compose.project": "shop"})
-    assert Volumes(paths, Trash(paths)).get("data") == made
+    assert Volumes(paths).get("data") == made
     assert volumes.ensure("data", {"other": "x"}) == made
     with pytest.raises(Conflict):
         volumes.create("data")
