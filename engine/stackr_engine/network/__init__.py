@@ -1,0 +1,1 @@
+"""Networks of containers: bridges, namespaces, addresses, published ports and names."""

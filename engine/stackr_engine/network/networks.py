@@ -1,0 +1,230 @@
+"""Networks of one engine: what is recorded in the state database is made true in the kernel."""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from ipaddress import ip_interface, ip_network
+
+from stackr_schemas.container import Attachment, PublishedPort
+from stackr_schemas.errors import Conflict, NotFound
+from stackr_schemas.network import Endpoint, NetworkSpec, NetworkState
+
+from stackr_engine.network import forwarding, ipam, ruleset
+from stackr_engine.network.endpoints import Endpoints
+from stackr_engine.network.inventory import addresses, routed_subnets
+from stackr_engine.network.link import address_add, bridge_add, link_delete, link_index
+from stackr_engine.network.netlink import NetlinkSocket
+from stackr_engine.network.nftables import Table, commit, netfilter_socket
+from stackr_engine.network.options import bridge_options
+from stackr_engine.network.ports import HolderOfPort, Ports
+from stackr_engine.network.ruleset import BridgeRule
+from stackr_engine.network.store import NetworkStore
+from stackr_engine.paths import Paths
+from stackr_engine.state import State
+
+EndpointList = list[Endpoint]
+NameList = list[str]
+
+
+class Networks:
+    """Networks, network namespaces, endpoints and published ports of one engine.
+
+    Every method may be called from any thread. Nothing here is remembered between calls but
+    what the database says, so the next process goes on where this one was killed.
+    """
+
+    def __init__(self, paths: Paths, state: State, holder_of_port: HolderOfPort | None = None):
+        self._paths = paths
+        self._store = NetworkStore(state)
+        self._route = NetlinkSocket()
+        self._netfilter = netfilter_socket()
+        self._table = Table(paths.instance)
+        self._endpoints = Endpoints(paths, self._store, self._route)
+        self._ports = Ports(self._store, self._table, self._netfilter, holder_of_port)
+
+    def close(self) -> None:
+        """Let go of sockets and reserved ports; networks and containers stay."""
+        self._ports.close()
+        self._route.close()
+        self._netfilter.close()
+
+    # Networks
+
+    def create(self, spec: NetworkSpec) -> NetworkState:
+        """Make a network. Raises Conflict if its name, bridge or subnet is taken."""
+        options = bridge_options(spec)
+        if any(network.spec.name == spec.name for network in self.list()):
+            raise Conflict(f"network {spec.name} exists already")
+        network_id = secrets.token_hex(32)
+        bridge = options.name or f"sk{self._paths.tag}{network_id[:8]}"
+        if options.name and link_index(bridge, self._route.socket):
+            raise Conflict(f"network {spec.name}: a link named {bridge} exists on this host")
+        with _subnets_chosen_by_one():
+            pools = ipam.pools_for(spec, network_id, self._taken_subnets())
+            chosen = spec.model_copy(update={"pools": pools})
+            network = NetworkState(id=network_id, created=time.time(), bridge=bridge, spec=chosen)
+            self._store.add_network(network)
+            try:
+                self.ensure(network)
+            except BaseException:
+                self.remove(network.id)
+                raise
+        return network
+
+    def ensure(self, network: NetworkState) -> None:
+        """Make whatever of a recorded network the kernel does not have."""
+        if self._has_table():
+            self._ensure_bridge(network)
+            uplinks = ruleset.uplink_elements(forwarding.uplinks(self._store))
+            wanted = ruleset.bridge_elements(_bridge_rule(network)) | uplinks
+            commit(self._netfilter, ruleset.add(self._table, wanted))
+        else:
+            self.reconcile()
+
+    def remove(self, name_or_id: str) -> None:
+        """Remove a network. Raises NotFound, and Conflict while a container is in it."""
+        network = self.find(name_or_id)
+        self._store.remove_network(network)
+        self._route.apply([link_delete(network.bridge)])
+        self.reconcile()
+
+    def list(self) -> list[NetworkState]:
+        """All networks, the oldest first."""
+        return self._store.networks()
+
+    def find(self, name_or_id: str) -> NetworkState:
+        """The network of this name, id, or beginning of an id. Raises NotFound, Conflict."""
+        networks = self.list()
+        exact = [n for n in networks if name_or_id in (n.spec.name, n.id)]
+        found = exact or [n for n in networks if name_or_id and n.id.startswith(name_or_id)]
+        if not found:
+            raise NotFound(f"network {name_or_id} does not exist")
+        if len(found) > 1:
+            raise Conflict(f"{name_or_id} is the beginning of several networks' ids")
+        return found[0]
+
+    def reconcile(self) -> None:
+        """Make bridges and rules as the database says, whatever the kernel has now."""
+        networks = self.list()
+        for network in networks:
+            self._ensure_bridge(network)
+        if not networks:
+            commit(self._netfilter, [self._table.add(), self._table.delete()])
+            return
+        parts = [ruleset.bridge_elements(_bridge_rule(network)) for network in networks]
+        parts += [ruleset.port_elements(rule) for _, rule in self._store.ports()]
+        parts.append(ruleset.uplink_elements(forwarding.uplinks(self._store)))
+        commit(self._netfilter, ruleset.rebuild(self._table, ruleset.merged(parts)))
+
+    def _ensure_bridge(self, network: NetworkState) -> None:
+        options = bridge_options(network.spec)
+        alias = f"{self._paths.instance} network {network.spec.name}"
+        mac = "02:42:" + ":".join(network.id[i : i + 2] for i in range(0, 8, 2))
+        self._route.apply(bridge_add(network.bridge, mac, options.mtu, alias))
+        index = link_index(network.bridge, self._route.socket)
+        gateways = [
+            ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}")
+            for pool in network.spec.pools
+        ]
+        self._route.apply([address_add(index, gateway) for gateway in gateways])
+        forwarding.allow_loopback(network.bridge)
+        if not network.spec.internal:
+            forwarding.enable_ipv4(self._store, f"sk{self._paths.tag}")
+            if ipam.pool_of(network.spec, 6):
+                forwarding.enable_ipv6()
+
+    def _taken_subnets(self) -> set[ipam.Subnet]:
+        here = {interface.network for _, interface in addresses(self._route)}
+        recorded = {ip_network(pool.subnet) for n in self.list() for pool in n.spec.pools}
+        return here | set(routed_subnets(self._route)) | recorded
+
+    def _has_table(self) -> bool:
+        return self._table.exists(self._netfilter)
+
+    # Namespaces and endpoints
+
+    def open_namespace(self, container_id: str) -> None:
+        """Make the container's network namespace, with loopback up; one that exists stays."""
+        self._endpoints.open_namespace(container_id)
+
+    def close_namespace(self, container_id: str) -> None:
+        """Unpublish the container's ports, free its addresses and let its namespace go."""
+        self.unpublish(container_id)
+        self._endpoints.close_namespace(container_id)
+
+    def namespaces(self) -> NameList:
+        """The ids of containers that have a namespace."""
+        folder = self._paths.netns("x").parent
+        return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+
+    def attach(self, container_id: str, attachments: Sequence[Attachment]) -> EndpointList:
+        """Connect a container's namespace to networks, also of a running container."""
+        return self.attach_many({container_id: attachments})[container_id]
+
+    def attach_many(self, attachments: dict[str, Sequence[Attachment]]) -> dict[str, EndpointList]:
+        """Connect many containers in one go. Raises Conflict, StackrError; then none is."""
+        networks = {network.spec.name: network for network in self.list()}
+        networks |= {network.id: network for network in networks.values()}
+        for wanted in {item.network for some in attachments.values() for item in some}:
+            network = networks.get(wanted) or self.find(wanted)
+            networks[wanted] = network
+            if not link_index(network.bridge, self._route.socket):
+                self.ensure(network)
+        return self._endpoints.attach_many(attachments, networks)
+
+    def detach(self, container_id: str, network: str) -> None:
+        """Take a container out of one network and free its address."""
+        self._endpoints.detach(container_id, self.find(network).id)
+
+    def endpoints(self, container_id: str) -> EndpointList:
+        """The endpoints of one container as recorded."""
+        return [lease.endpoint for lease in self._store.leases_of(container_id)]
+
+    # Published ports
+
+    def reserve_ports(
+        self, container_id: str, ports: Sequence[PublishedPort]
+    ) -> tuple[PublishedPort, ...]:
+        """Hold host ports for a container that will start; returns them with `host_port` chosen.
+
+        Raises Conflict naming who has a port, where that can be known.
+        """
+        return self._ports.reserve(container_id, ports)
+
+    def restore_ports(self) -> None:
+        """Hold the published ports again that another process of this engine held."""
+        self._ports.restore()
+
+    def publish(
+        self, container_id: str, ports: Sequence[PublishedPort]
+    ) -> tuple[PublishedPort, ...]:
+        """Forward host ports to an attached container; returns them with `host_port` chosen."""
+        networks = {network.id: network for network in self.list()}
+        return self._ports.publish(container_id, ports, networks)
+
+    def unpublish(self, container_id: str) -> None:
+        """Stop forwarding to a container and let its host ports go."""
+        self._ports.unpublish(container_id, has_table=self._has_table())
+
+
+def _bridge_rule(network: NetworkState) -> BridgeRule:
+    options = bridge_options(network.spec)
+    subnets = tuple(pool.subnet for pool in network.spec.pools)
+    return BridgeRule(
+        network.bridge, subnets, network.spec.internal, options.is_hidden, options.can_talk
+    )
+
+
+@contextmanager
+def _subnets_chosen_by_one() -> Iterator[None]:
+    """Keep every engine of this host from choosing the same subnet at the same time."""
+    # A lock on a folder that every process can open leaves nothing behind.
+    folder = os.open("/sys/class/net", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
