@@ -1,5 +1,6 @@
 """What a command works with: its session, its options, the project and the engine."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,8 @@ from stackr.session import Session
 
 if TYPE_CHECKING:
     from stackr_engine.engine import Engine
-    from stackr_schemas.compose import Project
+    from stackr_schemas.compose.project import Project
+    from stackr_schemas.state import ContainerState as State
 
     from stackr.load import LoadOptions
 
@@ -69,7 +71,7 @@ class Invocation:
             env_files=self.options.env_files,
             profiles=self.options.profiles,
             cwd=Path(self.session.request.cwd),
-            environment=dict(self.session.request.environment),
+            environment=dict(self.environment),
         )
 
     @cached_property
@@ -78,6 +80,43 @@ class Invocation:
         from stackr.load import load_project
 
         return load_project(self.load_options)
+
+    @cached_property
+    def project_name(self) -> str:
+        """The project's name; with `-p` and no stack file at hand, that name."""
+        given = self.options.project_name or self.environment.get("COMPOSE_PROJECT_NAME")
+        return given if given and not self._has_files else self.project.name
+
+    @property
+    def declared_services(self) -> frozenset[str] | None:
+        """Every service of the file, or None where the project is known by its name alone."""
+        if self.options.project_name and not self._has_files:
+            return None
+        return frozenset([*self.project.services, *self.project.disabled])
+
+    @cached_property
+    def _has_files(self) -> bool:
+        from stackr.load import find_files
+
+        given = self.options.files or self.environment.get("COMPOSE_FILE")
+        return bool(given or find_files(self.load_options))
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """The client's environment."""
+        return self.session.request.environment
+
+    def containers(self, services: Iterable[str] = (), *, one_off: bool = False) -> "list[State]":
+        """The project's containers, of the given services if any; refuses unknown services."""
+        from stackr.scope import containers_of
+
+        wanted = list(services)
+        found = containers_of(self.engine, self.project_name, wanted, one_off=one_off)
+        declared = self.declared_services
+        for name in wanted if declared is not None else ():
+            if name not in (declared or ()) and all(s.label("service") != name for s in found):
+                raise StackrError(f"no such service: {name}")
+        return found
 
     @property
     def has_colours(self) -> bool:
@@ -95,7 +134,7 @@ class Invocation:
 
     def _ansi(self, stream: TextIO) -> bool:
         if self.options.ansi == "auto":
-            dumb = self.session.request.environment.get("TERM", "") in ("", "dumb")
+            dumb = self.environment.get("TERM", "") in ("", "dumb")
             return self.session.is_terminal(stream) and not dumb
         return self.options.ansi == "always"
 
