@@ -1,6 +1,7 @@
 """Translates one service of a stack file into the container that the engine is asked for."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from stackr_schemas.compose.mount import Mount as ComposeMount
 from stackr_schemas.compose.network import ServiceNetwork
@@ -38,58 +39,78 @@ def spec_for(
 ) -> ContainerSpec:
     """Return the spec of one replica; raises StackrError for what no engine can do."""
     service = project.services[name]
-    return ContainerSpec(
-        name=container_name(project, name, number),
-        image=service.image,
-        image_id=image_id,
-        entrypoint=service.entrypoint,
-        command=service.command,
-        environment={key: text for key, text in service.environment.items() if text is not None},
-        working_dir=service.working_dir or None,
-        user=service.user or None,
-        groups=service.group_add,
-        tty=service.tty,
-        stdin_open=service.stdin_open,
-        init=bool(service.init),
-        hostname=service.hostname or None,
-        domainname=service.domainname,
-        labels={**service.labels, **labels},
-        annotations=service.annotations,
-        stop_signal=service.stop_signal or None,
-        stop_grace_period=10_000_000_000
-        if service.stop_grace_period is None
-        else service.stop_grace_period,
-        mounts=tuple(mounts(project, service)),
-        read_only=service.read_only,
-        shm_size=service.shm_size or 64 * 1024 * 1024,
-        network_mode=network_mode(project, service),
-        networks=tuple(attachments(project, name)),
-        ports=tuple(published_port(port, name, number) for port in service.ports),
-        exposed_ports=tuple(f"{port}/tcp" if "/" not in port else port for port in service.expose),
-        extra_hosts=tuple(
-            (host, address) for host, found in service.extra_hosts.items() for address in found
-        ),
-        dns=service.dns,
-        dns_search=service.dns_search,
-        dns_options=service.dns_opt,
-        resources=resources(service),
-        rlimits=tuple(
-            Rlimit(name=k, soft=v.limits[0], hard=v.limits[1]) for k, v in service.ulimits.items()
-        ),
-        oom_score_adj=service.oom_score_adj or None,
-        sysctls=service.sysctls,
-        cap_add=service.cap_add,
-        cap_drop=service.cap_drop,
-        privileged=service.privileged,
-        no_new_privileges=any(
+    return ContainerSpec.model_validate(
+        {
+            "name": container_name(project, name, number),
+            "image": service.image,
+            "image_id": image_id,
+            "labels": {**service.labels, **labels},
+            "annotations": service.annotations,
+            "mounts": tuple(mounts(project, service)),
+            "networks": tuple(attachments(project, name)),
+            "network_mode": network_mode(project, service),
+            "ports": tuple(published_port(port, name, number) for port in service.ports),
+            "healthcheck": healthcheck(service, image_health),
+            **process(service),
+            **names(service),
+            **limits(service),
+        }
+    )
+
+
+def process(service: Service) -> dict[str, Any]:
+    """Return the fields that say what runs, as whom, and how it ends."""
+    grace = service.stop_grace_period
+    return {
+        "entrypoint": service.entrypoint,
+        "command": service.command,
+        "environment": {k: text for k, text in service.environment.items() if text is not None},
+        "working_dir": service.working_dir or None,
+        "user": service.user or None,
+        "groups": service.group_add,
+        "tty": service.tty,
+        "stdin_open": service.stdin_open,
+        "init": bool(service.init),
+        "stop_signal": service.stop_signal or None,
+        "stop_grace_period": 10_000_000_000 if grace is None else grace,
+        "restart": restart_policy(service),
+        "log": log_config(service),
+    }
+
+
+def names(service: Service) -> dict[str, Any]:
+    """Return the fields of host names and of looking names up."""
+    hosts = service.extra_hosts.items()
+    return {
+        "hostname": service.hostname or None,
+        "domainname": service.domainname,
+        "exposed_ports": tuple(port if "/" in port else f"{port}/tcp" for port in service.expose),
+        "extra_hosts": tuple((host, address) for host, found in hosts for address in found),
+        "dns": service.dns,
+        "dns_search": service.dns_search,
+        "dns_options": service.dns_opt,
+    }
+
+
+def limits(service: Service) -> dict[str, Any]:
+    """Return the fields of what the container may use and do."""
+    ulimits = service.ulimits.items()
+    return {
+        "read_only": service.read_only,
+        "shm_size": service.shm_size or 64 * 1024 * 1024,
+        "resources": resources(service),
+        "rlimits": tuple(Rlimit(name=k, soft=v.limits[0], hard=v.limits[1]) for k, v in ulimits),
+        "oom_score_adj": service.oom_score_adj or None,
+        "sysctls": service.sysctls,
+        "cap_add": service.cap_add,
+        "cap_drop": service.cap_drop,
+        "privileged": service.privileged,
+        "no_new_privileges": any(
             option.replace("=", ":") in ("no-new-privileges", "no-new-privileges:true")
             for option in service.security_opt
         ),
-        seccomp=seccomp(service),
-        healthcheck=healthcheck(service, image_health),
-        restart=restart_policy(service),
-        log=log_config(service),
-    )
+        "seccomp": seccomp(service),
+    }
 
 
 def container_name(project: Project, service: str, number: int) -> str:

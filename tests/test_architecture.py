@@ -17,7 +17,10 @@ MAY_IMPORT = {
     "stackr_engine": {"stackr_engine", "stackr_schemas"},
     "stackr": {"stackr", "stackr_engine", "stackr_schemas"},
 }
-PURE = ("desired", "drift", "plan", "restart")
+PURE = (
+    *("actions", "declare", "desired", "drift", "health", "plan"),
+    *("restart", "service_spec", "teardown"),
+)
 """Modules of `stackr` that decide and never act: they may not even import what acts."""
 ACTING = {"os", "subprocess", "socket", "pathlib", "threading", "time", "stackr_engine", "pyroute2"}
 STDLIB_ONLY = (ROOT / "engine/stackr_engine/spawn",)
