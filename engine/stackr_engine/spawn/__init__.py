@@ -1,0 +1,1 @@
+"""The spawner: a small process that forks containers; standard library only."""

@@ -1,0 +1,295 @@
+"""The container's first process, from fork to execve: a list of described steps.
+
+shim                                     first process
+unshare(pid) + fork ───────────────────▶ steps: namespaces, mounts, root, identity
+writes pid.json
+"go" ──────────────────────────────────▶ waits for it
+                                         execve
+end of file ◀────────────────────────── (close-on-exec): the program runs
+or {"error": …} ◀────────────────────── a step failed
+"""
+
+from __future__ import annotations
+
+import _socket
+import os
+
+from stackr_engine.spawn import (
+    cgroups,
+    devices,
+    inside,
+    masks,
+    mounts,
+    process,
+    reaper,
+    rootfs,
+    stdio,
+    syscalls,
+    users,
+    wire,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Step = tuple[str, Callable[[], None]]
+
+_FLAGS = {
+    "network": syscalls.CLONE_NEWNET,
+    "ipc": syscalls.CLONE_NEWIPC,
+    "uts": syscalls.CLONE_NEWUTS,
+    "cgroup": syscalls.CLONE_NEWCGROUP,
+    "mount": syscalls.CLONE_NEWNS,
+}
+_GO = b"g"
+
+
+class Init:
+    """What the steps share: the request, and what earlier steps opened."""
+
+    def __init__(self, request: dict[str, Any], streams: list[int], sync: _socket.socket):
+        self.request = request
+        self.config: dict[str, Any] = request["config"]
+        self.process: dict[str, Any] = self.config["process"]
+        self.linux: dict[str, Any] = self.config.get("linux", {})
+        self.streams = streams
+        self.sync = sync
+        self.root = -1
+        self.proc = -1
+        self.trees: dict[int, int] = {}
+
+    def steps(self) -> list[Step]:
+        """Everything that is done before the program runs, in order."""
+        return [
+            ("join control groups", self.join_cgroups),
+            ("open sources of bind mounts", self.clone_trees),
+            ("enter namespaces", self.enter_namespaces),
+            ("mount the root", self.mount_root),
+            *((_title(mount), self.mounting(mount)) for mount in self.mounts),
+            ("make devices", self.make_devices),
+            *([("open the terminal", self.open_terminal)] if self.process.get("terminal") else []),
+            ("mask paths", self.mask_paths),
+            ("set kernel parameters", self.set_sysctls),
+            ("set the host name", self.set_hostname),
+            ("enter the root", self.enter_root),
+            ("find the user", self.find_user),
+            ("set limits", self.set_limits),
+            ("enter the working folder", self.enter_cwd),
+            ("drop privileges", self.drop_privileges),
+        ]
+
+    @property
+    def mounts(self) -> list[dict[str, Any]]:
+        """The config's mounts."""
+        found: list[dict[str, Any]] = self.config.get("mounts", [])
+        return found
+
+    def join_cgroups(self) -> None:
+        """Enter the groups first: what follows is accounted to the container."""
+        cgroups.join(self.request.get("cgroup_procs", []))
+        process.set_oom_score(self.process.get("oomScoreAdj", 0))
+
+    def clone_trees(self) -> None:
+        """Open bind sources while this is still the host's mount namespace."""
+        for index, mount in enumerate(self.mounts):
+            if _is_bind(mount):
+                self.trees[index] = mounts.clone_tree(mount)
+
+    def enter_namespaces(self) -> None:
+        """Join the namespaces with a path, make the others; the keyring is one of its own."""
+        new = 0
+        for namespace in self.linux.get("namespaces", []):
+            flag = _FLAGS.get(namespace["type"], 0)
+            if flag and namespace.get("path"):
+                join_namespace(namespace["path"], flag)
+            else:
+                new |= flag
+        syscalls.unshare(new)
+        syscalls.join_session_keyring(self.request["id"])
+
+    def mount_root(self) -> None:
+        """Cut propagation, then mount the root."""
+        everything = os.open("/", os.O_PATH | os.O_CLOEXEC)
+        syscalls.mount_setattr(everything, True, 0, 0, syscalls.MS_PRIVATE)
+        os.close(everything)
+        self.root = rootfs.mount_root(self.config["root"]["path"], self.request.get("overlay"))
+
+    def mounting(self, mount: dict[str, Any]) -> Callable[[], None]:
+        """Return the step that does one mount."""
+        index = self.mounts.index(mount)
+
+        def run() -> None:
+            if index in self.trees:
+                mounts.bind(self.root, mount, self.trees[index])
+            elif mount["type"] == "cgroup":
+                cgroups.mount_cgroup(self.root, mount)
+            else:
+                tree = mounts.mount_filesystem(self.root, mount)
+                if mount["type"] == "proc" and mount["destination"] == "/proc":
+                    self.proc = tree
+
+        return run
+
+    def make_devices(self) -> None:
+        """Fill /dev."""
+        devices.make_standard_devices(self.root)
+        for device in self.linux.get("devices", []):
+            devices.make_device(self.root, device)
+
+    def open_terminal(self) -> None:
+        """Open a terminal inside and hand its master to the shim."""
+        master, slave = devices.open_terminal(self.root)
+        devices.bind_console(self.root, slave)
+        wire.send(self.sync, b"{}", (master,))
+        os.close(master)
+        self.streams = [slave, slave, slave]
+
+    def mask_paths(self) -> None:
+        """Cover what the container may not see; only a genuine /proc makes that worth anything."""
+        if self.proc >= 0:
+            masks.check_genuine(self.root, "/proc", masks.PROC_MAGIC)
+        if any(mount["type"] == "sysfs" for mount in self.mounts):
+            masks.check_genuine(self.root, "/sys", masks.SYSFS_MAGIC)
+        masks.make_read_only(self.root, self.linux.get("readonlyPaths", []))
+        masks.mask(self.root, self.linux.get("maskedPaths", []))
+
+    def set_sysctls(self) -> None:
+        """Write kernel parameters of the new namespaces."""
+        masks.set_sysctls(self.proc, self.linux.get("sysctl", {}))
+
+    def set_hostname(self) -> None:
+        """Name the new UTS namespace; one that was joined or is the host's keeps its name."""
+        if self.config.get("hostname"):
+            _socket.sethostname(self.config["hostname"])
+        if self.config.get("domainname"):
+            syscalls.setdomainname(self.config["domainname"])
+
+    def enter_root(self) -> None:
+        """Change the root, and make it read-only if that is asked for."""
+        make_cwd(self.root, self.process["cwd"])
+        if self.config["root"].get("readonly"):
+            syscalls.mount_setattr(self.root, False, syscalls.MOUNT_ATTR_RDONLY, 0)
+        rootfs.enter_root(self.root)
+
+    def find_user(self) -> None:
+        """Look the user up and give it its streams."""
+        self.user = find_user(self.root, self.process, self.request)
+        if not self.process.get("terminal"):
+            self.streams = stdio.inside(self.streams, self.user)
+
+    def set_limits(self) -> None:
+        """Set resource limits."""
+        process.set_rlimits(self.process.get("rlimits", []))
+
+    def enter_cwd(self) -> None:
+        """Enter the working folder."""
+        enter_cwd(self.process["cwd"])
+
+    def drop_privileges(self) -> None:
+        """Become the container's user, with its filter; no step can follow."""
+        stdio.install(self.streams, bool(self.process.get("terminal")))
+        drop_privileges(self.user, self.process, self.request)
+
+
+def drop_privileges(user: users.User, proc: dict[str, Any], request: dict[str, Any]) -> None:
+    """Take on what an OCI process object says of privileges."""
+    os.umask(proc["user"].get("umask", 0o022))
+    filter_ = request.get("seccomp")
+    seccomp = (request.get("seccomp_flags", 0), filter_) if filter_ else None
+    nnp = bool(proc.get("noNewPrivileges"))
+    process.become(user, proc.get("capabilities", {}), seccomp, nnp)
+
+
+def find_user(root: int, proc: dict[str, Any], request: dict[str, Any]) -> users.User:
+    """Find the user by name where a name is given, else take the config's numbers."""
+    numbers = proc["user"]
+    spec = request.get("user")
+    groups = [str(gid) for gid in numbers.get("additionalGids", [])]
+    if spec is None:
+        spec = f"{numbers['uid']}:{numbers['gid']}"
+    return users.look_up(root, spec, [*groups, *request.get("groups", [])])
+
+
+def with_home(env: list[str], user: users.User) -> list[str]:
+    """Add HOME where the environment has none or an empty one."""
+    kept = [item for item in env if item != "HOME="]
+    has_home = any(item.startswith("HOME=") for item in kept)
+    return kept if has_home else [*kept, f"HOME={user.home}"]
+
+
+def make_cwd(root: int, path: str) -> None:
+    """Create the working folder where the image has none."""
+    os.close(inside.make_inside(root, path, True))
+
+
+def enter_cwd(path: str) -> None:
+    """Change the working folder, which must be one below the root that is in force."""
+    os.chdir(path)
+    if not os.getcwd().startswith("/"):
+        raise OSError(1, "the working folder is outside of the root", path)
+
+
+def join_namespace(path: str, flag: int) -> None:
+    """Join the namespace at a path."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    syscalls.setns(fd, flag)
+    os.close(fd)
+
+
+def _is_bind(mount: dict[str, Any]) -> bool:
+    words = mount.get("options", [])
+    return mount.get("type") == "bind" or "bind" in words or "rbind" in words
+
+
+def _title(mount: dict[str, Any]) -> str:
+    kind = "bind" if _is_bind(mount) else mount["type"]
+    source = f" {mount['source']}" if kind == "bind" else ""
+    return f"mount {kind}{source} on {mount['destination']}"
+
+
+def run(request: dict[str, Any], streams: list[int], sync: _socket.socket) -> None:
+    """Do all steps, wait for the shim's go, and execute; on failure send the error and return."""
+    try:
+        process.restore_signals()
+        init = Init(request, streams, sync)
+        run_steps(init.steps())
+        if sync.recv(1) != _GO:
+            return
+        env = with_home(init.process.get("env", []), init.user)
+        syscalls.close_range(3, (1 << 32) - 1, syscalls.CLOSE_RANGE_CLOEXEC)
+        if request.get("init"):
+            reaper.run(init.process["args"], env, sync)
+        process.execute(init.process["args"], env)
+    except Exception as error:
+        wire.send(sync, wire.to_json({"error": describe(error)}))
+
+
+class StepFailed(Exception):
+    """A step failed; the cause is the exception's `__cause__`."""
+
+
+def run_steps(steps: list[Step]) -> None:
+    """Do the steps in order; raise StepFailed that names the one that failed."""
+    for index, (title, do) in enumerate(steps, 1):
+        try:
+            do()
+        except Exception as error:
+            raise StepFailed(f"step {index} of {len(steps)}: {title}") from error
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Tell an error in words that can be sent: message, errno, exit code."""
+    prefix = ""
+    if isinstance(error, StepFailed) and error.__cause__:
+        prefix, error = f"{error}: ", error.__cause__
+    number = getattr(error, "errno", None)
+    if isinstance(error, OSError) and not isinstance(error, process.NotExecuted):
+        text = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    elif isinstance(error, process.NotExecuted):
+        text = str(error.strerror)
+    else:
+        text = str(error) if isinstance(error, users.Unknown) else repr(error)
+    code = getattr(error, "exit_code", 125)
+    return {"message": prefix + text, "errno": number or 0, "exit_code": code}
