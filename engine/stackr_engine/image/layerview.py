@@ -57,10 +57,16 @@ class LayerView:
 
     @contextmanager
     def opened(self, folder: Entry, name: str) -> Iterator[Entry | None]:
-        """Give what `child` finds; close it, and what was opened since, when the block ends."""
+        """Give what `child` finds, until the block ends."""
+        with self.scope():
+            yield self.child(folder, name)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Close what was opened in the block when it ends."""
         mark = len(self._open)
         try:
-            yield self.child(folder, name)
+            yield
         finally:
             for fd in self._open[mark:]:
                 os.close(fd)
@@ -75,7 +81,7 @@ class LayerView:
             except FileNotFoundError:
                 continue
             status = os.fstat(fd)
-            if _is_whiteout(status) or (places and not stat.S_ISDIR(status.st_mode)):
+            if is_whiteout(status) or (places and not stat.S_ISDIR(status.st_mode)):
                 break
             places.append(fd)
             if not stat.S_ISDIR(status.st_mode) or _is_opaque(fd):
@@ -128,7 +134,8 @@ def _names(folder: int) -> list[str]:
         os.close(fd)
 
 
-def _is_whiteout(status: os.stat_result) -> bool:
+def is_whiteout(status: os.stat_result) -> bool:
+    """Tell whether overlayfs takes this file for the mark of a deleted one."""
     return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
 
 

@@ -53,3 +53,9 @@ def openat2(dir_fd: int, path: bytes, flags: int, resolve: int, mode: int = 0) -
     if fd < 0:
         _raise(path)
     return fd
+
+
+def syncfs(fd: int) -> None:
+    """Call syncfs(2): write everything of the descriptor's file system to the disk."""
+    if _libc.syncfs(fd):
+        _raise(f"/proc/self/fd/{fd}")
