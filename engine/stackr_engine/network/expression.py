@@ -112,3 +112,8 @@ def in_interfaces(key: Meta, name: str, *, of: bool = True) -> list[bytes]:
 def protocol_family(family: int) -> list[bytes]:
     """Go on if the packet is of this family."""
     return [meta(Meta.NFPROTO), compare(bytes([family]))]
+
+
+def immediate(value: bytes, word: int) -> bytes:
+    """Put a value into a register."""
+    return expression("immediate", be32(1, REG32 + word), nested(2, attribute(1, value)))

@@ -107,8 +107,9 @@ class Networks:
         return found[0]
 
     def reconcile(self) -> None:
-        """Make bridges and rules as the database says, whatever the kernel has now."""
+        """Make bridges, rules and held ports as the database says, whatever there is now."""
         networks = self.list()
+        self._ports.restore()
         for network in networks:
             self._ensure_bridge(network)
         if not networks:
@@ -193,10 +194,6 @@ class Networks:
         Raises Conflict naming who has a port, where that can be known.
         """
         return self._ports.reserve(container_id, ports)
-
-    def restore_ports(self) -> None:
-        """Hold the published ports again that another process of this engine held."""
-        self._ports.restore()
 
     def publish(
         self, container_id: str, ports: Sequence[PublishedPort]

@@ -1,0 +1,215 @@
+"""The resident's side of the resolver: starts it, tells it who is called what, restarts it."""
+
+import contextlib
+import os
+import select
+import socket
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from ipaddress import ip_interface
+from pathlib import Path
+
+from stackr_schemas.errors import StackrError
+from stackr_schemas.network import Endpoint
+
+from stackr_engine.network import dns_redirect, namespace
+from stackr_engine.network.resolver_main import PACKET, PROTOCOL
+from stackr_engine.network.zone import Client, Place
+from stackr_engine.paths import Paths
+
+SpawnService = Callable[[socket.socket], object]
+"""Runs `resolver_main.main` with this listening socket in a process that outlives the caller."""
+ROOT = Path(__file__).parents[2]
+PATIENCE = 10.0
+"""Seconds for the resolver to answer or end."""
+CODE = (
+    "import socket, sys; sys.path.insert(0, sys.argv[1]); "
+    "from stackr_engine.network.resolver_main import main; main(socket.socket(fileno=0))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What one container is called: `names` in all its networks, besides its endpoints' aliases.
+
+    `nameservers` answer for names outside; none: those of the host.
+    """
+
+    name: str
+    endpoints: Sequence[Endpoint]
+    names: Sequence[str] = ()
+    nameservers: Sequence[str] = ()
+
+
+class Resolver:
+    """Keeps a resolver process that knows the names of this engine's containers."""
+
+    def __init__(self, paths: Paths, resolv_conf: Path = Path("/etc/resolv.conf")):
+        self._paths = paths
+        self._socket_path = paths.run / "resolver.sock"
+        self._resolv_conf = resolv_conf
+        self._spawn: SpawnService | None = None
+        self._zone: dict[str, Names] = {}
+        self._holding: set[str] = set()
+        self._connection: socket.socket | None = None
+        self._lock = threading.RLock()
+        self._watcher: threading.Thread | None = None
+        self._pid = 0
+
+    def start_or_connect(self, spawn_service: SpawnService | None = None) -> None:
+        """Connect to a living resolver; if there is none, the first `update` starts one."""
+        with self._lock:
+            self._spawn = spawn_service
+            with contextlib.suppress(OSError):
+                self._use(self._connected())
+
+    def set_zone(self, zone: Mapping[str, Names]) -> None:
+        """Tell all containers by id; those that are not named here are forgotten."""
+        with self._lock:
+            for container in set(self._zone) - set(zone):
+                del self._zone[container]
+            self._order(b"k", " ".join(zone))
+            self._holding &= set(zone)
+            for container, names in zone.items():
+                self.update(container, names)
+
+    def update(self, container: str, names: Names) -> None:
+        """Tell what a container with a network namespace is called, before it or others ask."""
+        with self._lock:
+            self._zone[container] = names
+            if self._connection is None:
+                self._start()
+            else:
+                self._tell(container)
+
+    def remove(self, container: str) -> None:
+        """Forget a container and let its namespace go."""
+        with self._lock:
+            self._zone.pop(container, None)
+            self._holding.discard(container)
+            self._order(b"r", container)
+
+    def close(self) -> None:
+        """Disconnect; a resolver that serves no container ends, and this waits for it."""
+        with self._lock:
+            connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        connection.shutdown(socket.SHUT_WR)
+        if self._watcher is not None:
+            self._watcher.join()
+        if not self._holding:
+            _wait_for_end(self._pid)
+
+    # Process and connection
+
+    def _start(self) -> None:
+        self._socket_path.unlink(missing_ok=True)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
+            listener.bind(str(self._socket_path))
+            self._socket_path.chmod(0o600)
+            listener.listen(8)
+            spawn = self._spawn or self._spawn_own
+            spawn(listener)
+        try:
+            self._use(self._connected())
+        except OSError as error:
+            raise StackrError(f"the resolver of names does not start: {error}") from None
+
+    def _spawn_own(self, listener: socket.socket) -> int:
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        actions = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate((listener.fileno(), null))]
+        actions.append((os.POSIX_SPAWN_DUP2, null, 2))
+        command = [sys.executable, "-I", "-S", "-c", CODE, str(ROOT), str(self._paths.run)]
+        try:
+            return os.posix_spawn(command[0], command, {}, file_actions=actions, setsid=True)
+        finally:
+            os.close(null)
+
+    def _connected(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            connection.settimeout(PATIENCE)
+            connection.connect(str(self._socket_path))
+        except OSError:
+            connection.close()
+            raise
+        return connection
+
+    def _use(self, connection: socket.socket) -> None:
+        protocol, pid, *holding = connection.recv(PACKET).decode().split("\n")
+        if int(protocol) != PROTOCOL:
+            # Left by an older version: the next update starts one that we understand.
+            connection.send(b"q")
+            connection.close()
+            _wait_for_end(int(pid))
+            return
+        self._connection = connection
+        self._pid = int(pid)
+        self._holding = set(holding)
+        self._order(b"c", str(self._resolv_conf))
+        for container in list(self._zone):
+            self._tell(container)
+        self._watcher = threading.Thread(target=self._watch, args=(connection,), daemon=True)
+        self._watcher.start()
+
+    def _watch(self, connection: socket.socket) -> None:
+        """Wait for the end of the connection; a resolver that was killed gets a successor."""
+        with connection:
+            with contextlib.suppress(ConnectionError):
+                connection.settimeout(None)
+                connection.recv(PACKET)
+            with self._lock:
+                if self._connection is not connection:
+                    return
+                self._connection = None
+                _reap(self._pid)
+                if self._zone:
+                    self._start()
+
+    def _order(self, order: bytes, text: str, descriptors: Sequence[int] = ()) -> None:
+        if self._connection is None:
+            return
+        # A resolver that was just killed gets everything again from `_watch`.
+        with contextlib.suppress(ConnectionError):
+            socket.send_fds(self._connection, [order + text.encode()], descriptors)
+
+    def _tell(self, container: str) -> None:
+        text = _client(container, self._zone[container]).to_json()
+        path = self._paths.netns(container)
+        if container in self._holding:
+            self._order(b"u", text)
+        elif namespace.exists(path):
+            udp, tcp = dns_redirect.open_sockets(path)
+            with udp, tcp:
+                self._order(b"u", text, [udp.fileno(), tcp.fileno()])
+            self._holding.add(container)
+
+
+def _reap(pid: int) -> None:
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+
+
+def _wait_for_end(pid: int) -> None:
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        select.select([process], [], [], PATIENCE)
+    finally:
+        os.close(process)
+    _reap(pid)
+
+
+def _client(container: str, names: Names) -> Client:
+    places = []
+    for point in names.endpoints:
+        together = dict.fromkeys((names.name, container[:12], *names.names, *point.aliases))
+        packed = [ip_interface(ip).ip.packed if ip else b"" for ip in (point.ipv4, point.ipv6)]
+        places.append(Place(point.network_id, point.network, list(together), *packed))
+    forwards = any(point.gateway or point.gateway6 for point in names.endpoints)
+    return Client(container, names.name, places, forwards, list(names.nameservers))
