@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from stackr_schemas.errors import StackrError
@@ -64,22 +63,31 @@ class Invocation:
         """What the loader is asked to load."""
         from stackr.load import LoadOptions
 
+        given = self.options
         return LoadOptions(
-            files=self.options.files,
-            project_name=self.options.project_name,
-            project_directory=self.options.project_directory,
-            env_files=self.options.env_files,
-            profiles=self.options.profiles,
-            cwd=Path(self.session.request.cwd),
+            cwd=self.session.request.cwd,
             environment=dict(self.environment),
+            files=given.files,
+            stdin=self._read_stdin() if "-" in given.files else "",
+            project_name=given.project_name or "",
+            project_directory=given.project_directory or "",
+            env_files=given.env_files,
+            profiles=given.profiles,
         )
+
+    def _read_stdin(self) -> str:
+        with open(self.session.stdin, encoding="utf-8", closefd=False) as stream:
+            return stream.read()
 
     @cached_property
     def project(self) -> "Project":
         """The project as the stack files declare it; warnings are printed once."""
         from stackr.load import load_project
 
-        return load_project(self.load_options)
+        project = load_project(self.load_options)
+        for warning in project.warnings:
+            self.say(f"warning: {warning}")
+        return project
 
     @cached_property
     def project_name(self) -> str:
@@ -99,7 +107,7 @@ class Invocation:
         from stackr.load import find_files
 
         given = self.options.files or self.environment.get("COMPOSE_FILE")
-        return bool(given or find_files(self.load_options))
+        return bool(given or find_files(self.session.request.cwd))
 
     @property
     def environment(self) -> Mapping[str, str]:
