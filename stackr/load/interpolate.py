@@ -35,7 +35,7 @@ class Interpolation:
 
     def _map(self, value: Map, path: Path) -> Map:
         found = Map(value.mark)
-        found.resets = value.resets
+        found.resets, found.overrides = value.resets, value.overrides
         found.marks = dict(value.marks)
         for key, item in value.items():
             if type(item) is str and "$" not in item:

@@ -13,7 +13,7 @@ from yaml import (
     SequenceStartEvent,
     YAMLError,
 )
-from yaml.cyaml import CParser  # libyaml: eight times as fast as the pure parser
+from yaml._yaml import CParser  # libyaml: eight times as fast as the pure parser
 
 from stackr.load.problem import Report
 from stackr.load.scalar import resolve, tagged
@@ -30,9 +30,13 @@ class _Named:
     def __init__(self, text: str, name: str):
         self.name = name
         self._text = text
+        self._position = 0
 
-    def read(self, size: int) -> str:
-        text, self._text = self._text[:size], self._text[size:]
+    def read(self, size: int = -1, /) -> str:
+        """Give the next characters."""
+        end = len(self._text) if size < 0 else self._position + size
+        text = self._text[self._position : end]
+        self._position = end
         return text
 
 
@@ -107,6 +111,8 @@ class _Builder:
         self.name = name
         self.stack: list[_Open] = []
         self.anchors: dict[str, Any] = {}
+        self.tags: dict[str, str | None] = {}
+        self.uses: dict[str, list[str]] = {}
         self.root: Any = None
 
     def documents(self, text: str) -> list[Any]:
@@ -122,10 +128,10 @@ class _Builder:
             elif isinstance(event, MappingEndEvent | SequenceEndEvent):
                 self._end()
             elif isinstance(event, AliasEvent):
-                self._add(self._aliased(event), event.start_mark, None)
+                self._alias(event)
             elif isinstance(event, DocumentEndEvent):
                 found.append(self.root)
-                self.root, self.anchors = None, {}
+                self.root, self.anchors, self.tags, self.uses = None, {}, {}, {}
         return found
 
     def _scalar(self, event: Any) -> None:
@@ -140,7 +146,7 @@ class _Builder:
         else:
             value = resolve(event.value) if tag in (RESET, OVERRIDE) else event.value
         if event.anchor:
-            self.anchors[event.anchor] = value
+            self.anchors[event.anchor], self.tags[event.anchor] = value, tag
         self._add(value, event.start_mark, tag, event)
 
     def _start(self, value: Map | Seq, event: Any) -> None:
@@ -158,8 +164,11 @@ class _Builder:
         if isinstance(done.value, Map):
             _merge_keys(done.value, done.merges)
         if done.anchor:
-            self.anchors[done.anchor] = done.value
+            self.anchors[done.anchor], self.tags[done.anchor] = done.value, done.tag
         self._add(done.value, done.mark, done.tag)
+
+    def _alias(self, event: Any) -> None:
+        self._add(self._aliased(event), event.start_mark, self.tags.get(event.anchor))
 
     def _aliased(self, event: Any) -> Any:
         if event.anchor not in self.anchors:
@@ -167,7 +176,21 @@ class _Builder:
         value = self.anchors[event.anchor]
         if value is _PENDING:
             raise Unreadable(f"cycle: *{event.anchor} is inside &{event.anchor}", event.start_mark)
+        self._check_use(event)
         return value
+
+    def _check_use(self, event: Any) -> None:
+        """Refuse an alias at `a.b` that is also used at `a`, as Docker Compose does.
+
+        It compares paths as text, so that services named `a` and `a.b` are refused too.
+        """
+        path = ".".join(entry.key or "" for entry in self.stack)
+        if path.endswith(MERGE):
+            return
+        for other in self.uses.get(event.anchor, ()):
+            if path.startswith(f"{other}.") or other.startswith(f"{path}."):
+                raise Unreadable(f"cycle: *{event.anchor} is used at {other} too", event.start_mark)
+        self.uses.setdefault(event.anchor, []).append(path)
 
     def _add(self, value: Any, mark: Mark, tag: str | None, scalar: Any = None) -> None:
         if not self.stack:
@@ -204,6 +227,8 @@ def _set_item(top: _Open, value: Any, tag: str | None) -> None:
         return
     if tag in (RESET, OVERRIDE):
         top.value.resets |= {key}
+    if tag == OVERRIDE:
+        top.value.overrides |= {key}
     if tag != RESET:
         top.value.put(key, value, mark)
 
@@ -220,3 +245,4 @@ def _merge_keys(target: Map, merges: list[tuple[Any, Mark]]) -> None:
             if key in source:
                 target.put(key, source[key], source.marks.get(key))
             target.resets |= source.resets & {key}
+            target.overrides |= source.overrides & {key}

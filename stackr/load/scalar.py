@@ -51,5 +51,5 @@ def tagged(tag: str, text: str) -> object:
         wanted = {"int": int, "float": int | float, "bool": bool}[kind]
         if not isinstance(value, wanted):
             raise ValueError(f"{text!r} is not of type {kind}")
-        return float(value) if kind == "float" else value  # type: ignore[arg-type]
+        return float(value) if kind == "float" else value
     return text

@@ -17,15 +17,19 @@ class Mark(Protocol):
 
 
 class Map(dict[str, Any]):
-    """A mapping; `marks` has the places of its keys, `resets` the keys tagged to drop what they override."""
+    """A mapping; `marks` has the places of its keys.
 
-    __slots__ = ("mark", "marks", "resets")
+    `resets` are the keys that drop what an earlier file has, `overrides` those with a value.
+    """
+
+    __slots__ = ("mark", "marks", "overrides", "resets")
 
     def __init__(self, mark: Mark | None = None):
         super().__init__()
         self.mark = mark
         self.marks: dict[str, Mark | None] = {}
         self.resets: frozenset[str] = frozenset()
+        self.overrides: frozenset[str] = frozenset()
 
     def put(self, key: str, value: Any, mark: Mark | None) -> None:
         """Set an item and its place."""
@@ -82,7 +86,7 @@ def copied(value: Any) -> Any:
     """Copy a tree: nothing in the copy is shared."""
     if isinstance(value, Map):
         found = Map(value.mark)
-        found.resets = value.resets
+        found.resets, found.overrides = value.resets, value.overrides
         found.marks = dict(value.marks)
         for key, item in value.items():
             found[key] = copied(item)
@@ -128,3 +132,16 @@ def undotted(path: str) -> Path:
         steps += [name] if name else []
         steps += [int(i[:-1]) for i in indexes if i.endswith("]") and i[:-1].isdigit()]
     return tuple(steps)
+
+
+def maps_in(tree: Any, key: str) -> list[Map]:
+    """List the mappings that are items of a mapping's key: the services, the networks."""
+    value = tree.get(key) if isinstance(tree, Map) else None
+    items = value.values() if isinstance(value, Map) else ()
+    return [item for item in items if isinstance(item, Map)]
+
+
+def entries_in(tree: Any, key: str) -> list[Map]:
+    """List the mappings in the list at a mapping's key."""
+    value = tree.get(key) if isinstance(tree, Map) else None
+    return [item for item in value if isinstance(item, Map)] if isinstance(value, Seq) else []

@@ -1,0 +1,28 @@
+"""What `watch` does when files change."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from stackr_schemas.compose.forms import UniqueStringOrList
+from stackr_schemas.compose.hook import Hook
+from stackr_schemas.compose.model import GIVEN, ComposeModel
+
+Action = Literal["rebuild", "sync", "restart", "sync+restart", "sync+exec"]
+
+
+class Watch(ComposeModel):
+    """One watched path."""
+
+    path: str = Field(min_length=1)
+    action: Action
+    target: str = ""
+    exec: Annotated[Hook | None, GIVEN] = None
+    include: UniqueStringOrList = ()
+    ignore: UniqueStringOrList = ()
+
+
+class Develop(ComposeModel):
+    """The `develop` section of a service."""
+
+    watch: tuple[Watch, ...] = ()

@@ -1,0 +1,53 @@
+"""A project as plain data, in the canonical form that `config` prints."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from stackr_schemas.compose.model import ComposeModel
+from stackr_schemas.compose.project import Project
+from stackr_schemas.compose.service import Service
+
+SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
+
+
+def rendered(project: Project, with_extensions: bool = True) -> dict[str, Any]:
+    """Write the project in long form.
+
+    Without extensions, only the top-level `x-` keys stay, and models are left out: the JSON
+    form of Docker Compose has neither.
+    """
+    found: dict[str, Any] = {"name": project.name}
+    for section in SECTIONS if with_extensions else SECTIONS[:-1]:
+        items = getattr(project, section)
+        if items or section == "services":
+            found[section] = {k: _item(items[k], with_extensions) for k in sorted(items)}
+    return found | {key: project.extensions[key] for key in sorted(project.extensions)}
+
+
+def rendered_service(service: Service) -> dict[str, Any]:
+    """Write one service in long form, with extensions."""
+    found: dict[str, Any] = _item(service, True)
+    return found
+
+
+def _item(model: ComposeModel, with_extensions: bool) -> Any:
+    return _arranged(model, model.model_dump(exclude_defaults=True), with_extensions)
+
+
+def _arranged(value: object, dumped: Any, with_extensions: bool) -> Any:
+    """Sort mappings that the user keys, keep the order of fields, drop extensions."""
+    if isinstance(value, ComposeModel):
+        if not isinstance(dumped, dict):
+            return dumped
+        extra = () if with_extensions else (value.model_extra or ())
+        return {
+            key: _arranged(getattr(value, key, None), item, with_extensions)
+            for key, item in dumped.items()
+            if key not in extra
+        }
+    if isinstance(value, Mapping) and isinstance(dumped, dict):
+        return {k: _arranged(value[k], dumped[k], with_extensions) for k in sorted(dumped)}
+    if isinstance(value, tuple) and isinstance(dumped, tuple | list):
+        pairs = zip(value, dumped, strict=True)
+        return [_arranged(one, item, with_extensions) for one, item in pairs]
+    return list(dumped) if isinstance(dumped, tuple) else dumped
