@@ -1,0 +1,1 @@
+"""Measures stackr side by side with Docker Compose: `python -m benchmarks --help`."""
