@@ -8,5 +8,14 @@ from stackr.load.discover import find_files
 from stackr.load.loader import load_project, load_tree
 from stackr.load.options import LoadOptions
 from stackr.load.problem import LoadError, Problem
+from stackr.load.unserved import refuse_unserved
 
-__all__ = ["LoadError", "LoadOptions", "Problem", "find_files", "load_project", "load_tree"]
+__all__ = [
+    "LoadError",
+    "LoadOptions",
+    "Problem",
+    "find_files",
+    "load_project",
+    "load_tree",
+    "refuse_unserved",
+]
