@@ -1,0 +1,1 @@
+"""System call numbers of each architecture, generated from the kernel's headers."""
