@@ -1,8 +1,10 @@
 """Endpoints: a container's namespace joined to bridges by veth pairs, with leased addresses."""
 
 import secrets
+import socket
 import sqlite3
 import threading
+import time
 import zlib
 from collections.abc import Mapping, Sequence
 from ipaddress import ip_address, ip_interface, ip_network
@@ -26,6 +28,8 @@ from stackr_engine.network.options import bridge_options
 from stackr_engine.network.store import Lease, NetworkStore, by_gateway_rank
 from stackr_engine.paths import Paths
 
+PATIENCE = 5.0
+"""Seconds; a namespace ends in milliseconds unless a process is still in it."""
 Attachments = Mapping[str, Sequence[Attachment]]
 NetworksByKey = Mapping[str, NetworkState]
 
@@ -55,6 +59,17 @@ class Endpoints:
         """Free the container's addresses and let its namespace go."""
         namespace.remove(self._paths.netns(container))
         self._store.remove_leases(container)
+
+    def settle(self) -> None:
+        """Wait until the kernel has ended the namespaces that were let go, with their links."""
+        end = time.monotonic() + PATIENCE
+        prefix = f"sv{self._paths.tag}"
+        while time.monotonic() < end:
+            recorded = {lease.endpoint.host_interface for lease in self._store.leases()}
+            names = {name for _, name in socket.if_nameindex() if name.startswith(prefix)}
+            if names <= recorded:
+                return
+            time.sleep(0.002)
 
     def attach_many(
         self, attachments: Attachments, networks: NetworksByKey

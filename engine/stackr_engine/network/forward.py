@@ -47,10 +47,12 @@ class Question:
             except OSError:
                 self._stop()
                 continue
-            attempt = self._attempt
-            self._loop.after(PATIENCE, lambda: self._late(attempt))
+            self._wait(self._attempt)
             return
         self._finish(self._last or dns.refusal(dns.Query(self._message), dns.SERVFAIL))
+
+    def _wait(self, attempt: int) -> None:
+        self._loop.after(PATIENCE, lambda: self._late(attempt))
 
     def _late(self, attempt: int) -> None:
         if attempt == self._attempt and self._socket is not None:

@@ -120,6 +120,12 @@ def link_up(name: str) -> Message:
     return Message(RTM_NEWLINK, 0, body, f"set {name} up")
 
 
+def link_down(name: str) -> Message:
+    """Set a link down by its name."""
+    body = _info(up=False) + text(IFLA_IFNAME, name)
+    return Message(RTM_NEWLINK, 0, body, f"set {name} down")
+
+
 def link_delete(name: str) -> Message:
     """Delete a link; one that is gone is no failure."""
     body = _info() + text(IFLA_IFNAME, name)

@@ -32,7 +32,8 @@ class Loop:
     def forget(self, item: socket.socket) -> None:
         """Stop watching and close the socket; one that was closed already is no failure."""
         number = item.fileno()
-        if number >= 0 and self._ready.pop(number, None):
+        if number in self._ready:
+            del self._ready[number]
             self._epoll.unregister(number)
         item.close()
 
@@ -45,7 +46,7 @@ class Loop:
         """Wait for something and serve it."""
         wait = max(0.0, self._timers[0][0] - time.monotonic()) if self._timers else -1
         numbers = [number for number, _ in self._epoll.poll(wait)]
-        numbers.sort(key=lambda number: not self._ready.get(number, (None, False))[1])
+        numbers.sort(key=lambda number: number in self._ready and not self._ready[number][1])
         for number in numbers:
             if number in self._ready:
                 self._ready[number][0]()

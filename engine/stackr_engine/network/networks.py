@@ -6,27 +6,26 @@ import secrets
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from ipaddress import ip_interface, ip_network
+from ipaddress import ip_network
 
 from stackr_schemas.container import Attachment, PublishedPort
 from stackr_schemas.errors import Conflict, NotFound
 from stackr_schemas.network import Endpoint, NetworkSpec, NetworkState
 
 from stackr_engine.network import forwarding, ipam, ruleset
+from stackr_engine.network.bridge import Bridges, bridge_rule
 from stackr_engine.network.endpoints import Endpoints
 from stackr_engine.network.inventory import addresses, routed_subnets
-from stackr_engine.network.link import address_add, bridge_add, link_delete, link_index
+from stackr_engine.network.link import link_index
 from stackr_engine.network.netlink import NetlinkSocket
 from stackr_engine.network.nftables import Table, commit, netfilter_socket
 from stackr_engine.network.options import bridge_options
 from stackr_engine.network.ports import HolderOfPort, Ports
-from stackr_engine.network.ruleset import BridgeRule
 from stackr_engine.network.store import NetworkStore
 from stackr_engine.paths import Paths
 from stackr_engine.state import State
 
 EndpointList = list[Endpoint]
-NameList = list[str]
 
 
 class Networks:
@@ -42,11 +41,13 @@ class Networks:
         self._route = NetlinkSocket()
         self._netfilter = netfilter_socket()
         self._table = Table(paths.instance)
+        self._bridges = Bridges(paths, self._store, self._route)
         self._endpoints = Endpoints(paths, self._store, self._route)
         self._ports = Ports(self._store, self._table, self._netfilter, holder_of_port)
 
     def close(self) -> None:
         """Let go of sockets and reserved ports; networks and containers stay."""
+        self._bridges.settle()
         self._ports.close()
         self._route.close()
         self._netfilter.close()
@@ -56,6 +57,7 @@ class Networks:
     def create(self, spec: NetworkSpec) -> NetworkState:
         """Make a network. Raises Conflict if its name, bridge or subnet is taken."""
         options = bridge_options(spec)
+        self._bridges.settle()
         if any(network.spec.name == spec.name for network in self.list()):
             raise Conflict(f"network {spec.name} exists already")
         network_id = secrets.token_hex(32)
@@ -77,9 +79,9 @@ class Networks:
     def ensure(self, network: NetworkState) -> None:
         """Make whatever of a recorded network the kernel does not have."""
         if self._has_table():
-            self._ensure_bridge(network)
+            self._bridges.ensure(network)
             uplinks = ruleset.uplink_elements(forwarding.uplinks(self._store))
-            wanted = ruleset.bridge_elements(_bridge_rule(network)) | uplinks
+            wanted = ruleset.bridge_elements(bridge_rule(network)) | uplinks
             commit(self._netfilter, ruleset.add(self._table, wanted))
         else:
             self.reconcile()
@@ -88,8 +90,8 @@ class Networks:
         """Remove a network. Raises NotFound, and Conflict while a container is in it."""
         network = self.find(name_or_id)
         self._store.remove_network(network)
-        self._route.apply([link_delete(network.bridge)])
-        self.reconcile()
+        self._rebuild_rules()
+        self._bridges.remove(network.bridge)
 
     def list(self) -> list[NetworkState]:
         """All networks, the oldest first."""
@@ -110,32 +112,25 @@ class Networks:
         """Make bridges, rules and held ports as the database says, whatever there is now."""
         networks = self.list()
         self._ports.restore()
+        self._bridges.remove_others({network.bridge for network in networks})
         for network in networks:
-            self._ensure_bridge(network)
+            self._bridges.ensure(network)
+        self._rebuild_rules()
+
+    def settle(self) -> None:
+        """Wait until removed networks and namespaces have left the kernel."""
+        self._bridges.settle()
+        self._endpoints.settle()
+
+    def _rebuild_rules(self) -> None:
+        networks = self.list()
         if not networks:
             commit(self._netfilter, [self._table.add(), self._table.delete()])
             return
-        parts = [ruleset.bridge_elements(_bridge_rule(network)) for network in networks]
+        parts = [ruleset.bridge_elements(bridge_rule(network)) for network in networks]
         parts += [ruleset.port_elements(rule) for _, rule in self._store.ports()]
         parts.append(ruleset.uplink_elements(forwarding.uplinks(self._store)))
         commit(self._netfilter, ruleset.rebuild(self._table, ruleset.merged(parts)))
-
-    def _ensure_bridge(self, network: NetworkState) -> None:
-        options = bridge_options(network.spec)
-        alias = f"{self._paths.instance} network {network.spec.name}"
-        mac = "02:42:" + ":".join(network.id[i : i + 2] for i in range(0, 8, 2))
-        self._route.apply(bridge_add(network.bridge, mac, options.mtu, alias))
-        index = link_index(network.bridge, self._route.socket)
-        gateways = [
-            ip_interface(f"{pool.gateway}/{ip_network(pool.subnet).prefixlen}")
-            for pool in network.spec.pools
-        ]
-        self._route.apply([address_add(index, gateway) for gateway in gateways])
-        forwarding.allow_loopback(network.bridge)
-        if not network.spec.internal:
-            forwarding.enable_ipv4(self._store, f"sk{self._paths.tag}")
-            if ipam.pool_of(network.spec, 6):
-                forwarding.enable_ipv6()
 
     def _taken_subnets(self) -> set[ipam.Subnet]:
         here = {interface.network for _, interface in addresses(self._route)}
@@ -156,10 +151,15 @@ class Networks:
         self.unpublish(container_id)
         self._endpoints.close_namespace(container_id)
 
-    def namespaces(self) -> NameList:
-        """The ids of containers that have a namespace."""
+    def holders(self) -> set[str]:
+        """The ids of containers that have a namespace, an address or a port here.
+
+        `close_namespace` frees what those hold that the engine knows no more.
+        """
         folder = self._paths.netns("x").parent
-        return [file.name for file in folder.iterdir()] if folder.is_dir() else []
+        found = {file.name for file in folder.iterdir()} if folder.is_dir() else set()
+        found |= {lease.container for lease in self._store.leases()}
+        return found | {container for container, _ in self._store.ports()}
 
     def attach(self, container_id: str, attachments: Sequence[Attachment]) -> EndpointList:
         """Connect a container's namespace to networks, also of a running container."""
@@ -205,14 +205,6 @@ class Networks:
     def unpublish(self, container_id: str) -> None:
         """Stop forwarding to a container and let its host ports go."""
         self._ports.unpublish(container_id, has_table=self._has_table())
-
-
-def _bridge_rule(network: NetworkState) -> BridgeRule:
-    options = bridge_options(network.spec)
-    subnets = tuple(pool.subnet for pool in network.spec.pools)
-    return BridgeRule(
-        network.bridge, subnets, network.spec.internal, options.is_hidden, options.can_talk
-    )
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
@@ -18,16 +18,13 @@ from stackr_engine.network import dns_redirect, namespace
 from stackr_engine.network.resolver_main import PACKET, PROTOCOL
 from stackr_engine.network.zone import Client, Place
 from stackr_engine.paths import Paths
+from stackr_engine.spawn.client import Spawner
 
-SpawnService = Callable[[socket.socket], object]
-"""Runs `resolver_main.main` with this listening socket in a process that outlives the caller."""
+MODULE = "stackr_engine.network.resolver_main"
 ROOT = Path(__file__).parents[2]
 PATIENCE = 10.0
 """Seconds for the resolver to answer or end."""
-CODE = (
-    "import socket, sys; sys.path.insert(0, sys.argv[1]); "
-    "from stackr_engine.network.resolver_main import main; main(socket.socket(fileno=0))"
-)
+CODE = f"import sys; sys.path.insert(0, sys.argv[1]); from {MODULE} import main; main([0], {{}})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +47,19 @@ class Resolver:
         self._paths = paths
         self._socket_path = paths.run / "resolver.sock"
         self._resolv_conf = resolv_conf
-        self._spawn: SpawnService | None = None
+        self._spawner: Spawner | None = None
         self._zone: dict[str, Names] = {}
         self._holding: set[str] = set()
         self._connection: socket.socket | None = None
         self._lock = threading.RLock()
         self._watcher: threading.Thread | None = None
         self._pid = 0
+        self._failure: Exception | None = None
 
-    def start_or_connect(self, spawn_service: SpawnService | None = None) -> None:
+    def start_or_connect(self, spawner: Spawner | None = None) -> None:
         """Connect to a living resolver; if there is none, the first `update` starts one."""
         with self._lock:
-            self._spawn = spawn_service
+            self._spawner = spawner
             with contextlib.suppress(OSError):
                 self._use(self._connected())
 
@@ -79,6 +77,9 @@ class Resolver:
         """Tell what a container with a network namespace is called, before it or others ask."""
         with self._lock:
             self._zone[container] = names
+            failure, self._failure = self._failure, None
+            if failure is not None:
+                raise StackrError(f"the resolver of names does not start: {failure}")
             if self._connection is None:
                 self._start()
             else:
@@ -102,29 +103,30 @@ class Resolver:
             self._watcher.join()
         if not self._holding:
             _wait_for_end(self._pid)
+            self._socket_path.unlink(missing_ok=True)
 
     # Process and connection
 
     def _start(self) -> None:
+        """Start a process without waiting for it: what it is told waits in its socket."""
         self._socket_path.unlink(missing_ok=True)
-        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as listener:
-            listener.bind(str(self._socket_path))
-            self._socket_path.chmod(0o600)
-            listener.listen(8)
-            spawn = self._spawn or self._spawn_own
-            spawn(listener)
-        try:
-            self._use(self._connected())
-        except OSError as error:
-            raise StackrError(f"the resolver of names does not start: {error}") from None
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        listener.bind(str(self._socket_path))
+        self._socket_path.chmod(0o600)
+        listener.listen(8)
+        self._adopt(self._connected(), set(), listener)
 
-    def _spawn_own(self, listener: socket.socket) -> int:
+    def _spawn(self, listener: int) -> None:
+        if self._spawner is not None:
+            service = self._spawner.service("stackr-resolver", MODULE, (listener,), {})
+            os.close(service.pidfd)
+            return
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
-        actions = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate((listener.fileno(), null))]
+        actions = [(os.POSIX_SPAWN_DUP2, fd, n) for n, fd in enumerate((listener, null))]
         actions.append((os.POSIX_SPAWN_DUP2, null, 2))
         command = [sys.executable, "-I", "-S", "-c", CODE, str(ROOT), str(self._paths.run)]
         try:
-            return os.posix_spawn(command[0], command, {}, file_actions=actions, setsid=True)
+            os.posix_spawn(command[0], command, {}, file_actions=actions, setsid=True)
         finally:
             os.close(null)
 
@@ -140,34 +142,57 @@ class Resolver:
 
     def _use(self, connection: socket.socket) -> None:
         protocol, pid, *holding = connection.recv(PACKET).decode().split("\n")
-        if int(protocol) != PROTOCOL:
-            # Left by an older version: the next update starts one that we understand.
-            connection.send(b"q")
-            connection.close()
-            _wait_for_end(int(pid))
+        if int(protocol) == PROTOCOL:
+            self._pid = int(pid)
+            self._adopt(connection, set(holding), None)
             return
+        # Left by an older version: the next update starts one that we understand.
+        connection.send(b"q")
+        connection.close()
+        _wait_for_end(int(pid))
+
+    def _adopt(
+        self, connection: socket.socket, holding: set[str], listener: socket.socket | None
+    ) -> None:
         self._connection = connection
-        self._pid = int(pid)
-        self._holding = set(holding)
+        self._holding = holding
+        self._watcher = threading.Thread(
+            target=self._watch, args=(connection, listener), name="resolver", daemon=True
+        )
+        self._watcher.start()
         self._order(b"c", str(self._resolv_conf))
         for container in list(self._zone):
             self._tell(container)
-        self._watcher = threading.Thread(target=self._watch, args=(connection,), daemon=True)
-        self._watcher.start()
 
-    def _watch(self, connection: socket.socket) -> None:
-        """Wait for the end of the connection; a resolver that was killed gets a successor."""
+    def _watch(self, connection: socket.socket, listener: socket.socket | None) -> None:
+        """Start the process if there is none; wait for its end; start a successor."""
+        has_run = listener is None or self._launched(connection, listener)
         with connection:
             with contextlib.suppress(ConnectionError):
-                connection.settimeout(None)
-                connection.recv(PACKET)
+                _wait_readable(connection)
             with self._lock:
                 if self._connection is not connection:
                     return
                 self._connection = None
                 _reap(self._pid)
-                if self._zone:
+                if self._zone and has_run:
                     self._start()
+
+    def _launched(self, connection: socket.socket, listener: socket.socket) -> bool:
+        with listener:
+            try:
+                self._spawn(listener.fileno())
+            except (OSError, StackrError) as error:
+                self._failure = error
+                return False
+        # Only a listener that is ours no more tells that the process has ended.
+        _wait_readable(connection)
+        try:
+            self._pid = int(connection.recv(PACKET).decode().split("\n")[1])
+        except (OSError, IndexError) as error:
+            self._failure = error
+            return False
+        return True
 
     def _order(self, order: bytes, text: str, descriptors: Sequence[int] = ()) -> None:
         if self._connection is None:
@@ -186,6 +211,10 @@ class Resolver:
             with udp, tcp:
                 self._order(b"u", text, [udp.fileno(), tcp.fileno()])
             self._holding.add(container)
+
+
+def _wait_readable(connection: socket.socket) -> None:
+    select.select([connection], [], [])
 
 
 def _reap(pid: int) -> None:

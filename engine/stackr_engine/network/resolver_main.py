@@ -35,7 +35,7 @@ class HostNameservers:
     def list(self) -> list[str]:
         """The nameservers of now."""
         try:
-            status = os.stat(self.file)
+            status = os.stat(self.file)  # noqa: PTH116 - pathlib would be a module more to load
             stamp = (status.st_mtime_ns, status.st_ino)
             if stamp != self._stamp:
                 with open(self.file, encoding="utf-8", errors="replace") as lines:
@@ -222,7 +222,9 @@ class Server:
         self._is_done = not self._served and not self._residents
 
 
-def main(listener: socket.socket) -> None:
-    """Serve as the resolver of one engine; `listener` is a listening SOCK_SEQPACKET socket."""
+def main(fds: list[int], arguments: dict[str, object]) -> None:
+    """Serve as the resolver of one engine; `fds` is one listening SOCK_SEQPACKET socket."""
+    del arguments
+    listener = socket.socket(fileno=fds[0])
     listener.setblocking(False)
     Server(listener).run()
