@@ -32,3 +32,21 @@ class Image(Frozen):
     created: float = 0.0
     size: int = 0
     """Bytes of the unpacked layers."""
+
+
+class StoredImage(Frozen):
+    """An image in the store, whether or not its layers are unpacked."""
+
+    id: str
+    """`sha256:…` of the config."""
+    manifest: str
+    """`sha256:…` of the manifest."""
+    names: tuple[str, ...] = ()
+    """In full: `docker.io/library/nginx:latest`; an image without one is dangling."""
+    config: ImageConfig
+    diff_ids: tuple[str, ...]
+    """`sha256:…` of the unpacked layers, the lowest first."""
+    created: float = 0.0
+    size: int = 0
+    """Bytes of the unpacked layers."""
+    platform: str = ""

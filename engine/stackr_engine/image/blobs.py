@@ -19,14 +19,14 @@ _MAX_DOCUMENT = 8 << 20
 
 
 class Blobs:
-    """Blobs are written beside, digested, and renamed in: one of that name is whole."""
+    """Blobs are written in `temporary`, digested, and renamed in: what has a name is whole."""
 
     def __init__(self, paths: Paths):
         self._paths = paths
         self._folder = paths.state / "images" / "blobs" / "sha256"
-        self._temporary = paths.state / "images" / "tmp"
+        self.temporary = paths.state / "images" / "tmp"
         self._folder.mkdir(parents=True, exist_ok=True)
-        self._temporary.mkdir(exist_ok=True)
+        self.temporary.mkdir(exist_ok=True)
 
     def path(self, digest: str) -> Path:
         """Return where the blob is, or would be."""
@@ -55,7 +55,7 @@ class Blobs:
 
     def add(self, chunks: Iterable[bytes], expected: str = "") -> str:
         """Store a stream and return its digest; raise BadArchive if another was `expected`."""
-        temporary = self._temporary / f"blob-{secrets.token_hex(8)}"
+        temporary = self.temporary / f"blob-{secrets.token_hex(8)}"
         digest = Sha256()
         try:
             with open(temporary, "xb", buffering=0) as file:
@@ -70,9 +70,18 @@ class Blobs:
             temporary.unlink(missing_ok=True)
         return found
 
+    def adopt(self, path: str, digest: str) -> None:
+        """Take a file of this file system, which has that digest, in by its name."""
+        if not self.has(digest):
+            os.rename(path, self.path(digest))
+
     def add_bytes(self, data: bytes) -> str:
         """Store a small blob and return its digest."""
         return self.add([data])
+
+    def fetch(self, digest: str) -> None:
+        """Raise NotFound unless the blob is here: the store has nowhere to bring it from."""
+        self.open(digest).close()
 
     def remove(self, digest: str) -> int:
         """Delete a blob and return the bytes that this frees."""

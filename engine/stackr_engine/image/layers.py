@@ -24,14 +24,12 @@ from stackr_engine.image.tarheader import BadArchive
 from stackr_engine.paths import Paths
 from stackr_engine.state import State
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS image_layers (
+SCHEMA = """CREATE TABLE IF NOT EXISTS image_layers (
     chain TEXT PRIMARY KEY,
     folder TEXT NOT NULL UNIQUE,
     size INTEGER NOT NULL,
-    boot TEXT NOT NULL -- the boot in which it was unpacked; empty once it is safely on the disk
-)
-"""
+    boot TEXT NOT NULL -- in which it was unpacked, or empty once it is safely on the disk
+)"""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 

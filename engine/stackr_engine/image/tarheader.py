@@ -42,7 +42,8 @@ def parse_header(block: bytes) -> Header | None:
     if block == _ZEROS:
         return None
     fields = _HEADER.unpack(block)
-    if _number(fields[6]) != sum(block) - sum(fields[6]) + 8 * 0x20:
+    digits = fields[6].strip(b" \0")
+    if not digits.isdigit() or _number(digits) != sum(block) - sum(fields[6]) + 8 * 0x20:
         raise BadArchive("a header's checksum is wrong: this is not a tar archive, or damaged")
     magic = block[257:263]
     name = _text(fields[0])
