@@ -5,7 +5,7 @@ normalize─▶ ─validate─▶ models ─check consistency, resolve variables
 """
 
 from stackr.load.discover import find_files
-from stackr.load.loader import load_project, load_tree
+from stackr.load.loader import load_model, load_project, load_tree
 from stackr.load.options import LoadOptions
 from stackr.load.problem import LoadError, Problem
 from stackr.load.unserved import refuse_unserved
@@ -15,6 +15,7 @@ __all__ = [
     "LoadOptions",
     "Problem",
     "find_files",
+    "load_model",
     "load_project",
     "load_tree",
     "refuse_unserved",

@@ -1,11 +1,14 @@
 """The phases of loading, in their order."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from stackr_schemas.compose.network import Network
 from stackr_schemas.compose.project import Project
 from stackr_schemas.compose.stack_file import StackFile
+from stackr_schemas.compose.volume import Volume
 from stackr_schemas.errors import StackrError, Where
 
 from stackr.load.consistency import check, check_container_names
@@ -18,7 +21,7 @@ from stackr.load.options import LoadOptions
 from stackr.load.paths import Paths
 from stackr.load.problem import Report
 from stackr.load.template import TemplateError, substitute
-from stackr.load.tree import Map, mark_at, undotted, where
+from stackr.load.tree import Map, mark_at, plain, undotted, where
 from stackr.load.validate import validated
 
 PROJECT_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
@@ -41,10 +44,7 @@ def load_project(options: LoadOptions, files: Files = DISK) -> Project:
     """Load a stack; raises LoadError with all that is wrong, or StackrError."""
     loaded = load_tree(options, files)
     tree, report = loaded.tree, loaded.report
-    stack = validated(tree, report)
-    report.check()
-    assert stack is not None
-    project = _project(stack, loaded, options)
+    project = project_of(loaded, options)
     if options.check_consistency:
         check(project, tree, report)
         report.check()
@@ -55,6 +55,26 @@ def load_project(options: LoadOptions, files: Files = DISK) -> Project:
         check_container_names(project, tree, report)
         report.check()
     return project.changed(warnings=tuple(report.warnings))
+
+
+def project_of(loaded: Loaded, options: LoadOptions) -> Project:
+    """Read a tree into the models; raises LoadError with all that is wrong in the files."""
+    stack = validated(loaded.tree, loaded.report)
+    loaded.report.check()
+    assert stack is not None
+    return _project(stack, loaded, options)
+
+
+def load_model(options: LoadOptions, services: Iterable[str] = (), files: Files = DISK) -> Any:
+    """Load a stack as plain data, variables as they are written; raises StackrError."""
+    loaded = load_tree(options, files)
+    validated(loaded.tree, loaded.report, has_variables=True)
+    loaded.report.check()
+    data = {"name": loaded.name} | plain(loaded.tree)
+    wanted = set(services)
+    if wanted:
+        data["services"] = {k: v for k, v in data["services"].items() if k in wanted}
+    return data
 
 
 def load_tree(options: LoadOptions, files: Files = DISK) -> Loaded:
@@ -126,8 +146,8 @@ def _project(stack: StackFile, loaded: Loaded, options: LoadOptions) -> Project:
         files=loaded.sources.files,
         environment=loaded.sources.environment,
         services=stack.services,
-        networks=_present(stack.networks),
-        volumes=_present(stack.volumes),
+        networks={k: v or Network() for k, v in stack.networks.items()},
+        volumes={k: v or Volume() for k, v in stack.volumes.items()},
         secrets=stack.secrets,
         configs=stack.configs,
         models=stack.models,
@@ -136,10 +156,6 @@ def _project(stack: StackFile, loaded: Loaded, options: LoadOptions) -> Project:
     )
     tree = loaded.tree
     return project.located_by(lambda path: _locate(tree, path)).with_profiles(profiles)
-
-
-def _present(items: dict[str, Any]) -> dict[str, Any]:
-    return {name: item for name, item in items.items() if item is not None}
 
 
 def _locate(tree: Map, path: str) -> Where | None:

@@ -145,3 +145,10 @@ def entries_in(tree: Any, key: str) -> list[Map]:
     """List the mappings in the list at a mapping's key."""
     value = tree.get(key) if isinstance(tree, Map) else None
     return [item for item in value if isinstance(item, Map)] if isinstance(value, Seq) else []
+
+
+def plain(value: Any) -> Any:
+    """Copy a tree without places."""
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value

@@ -23,13 +23,17 @@ MISSING = "missing"
 BAD_KEY = "string_pattern_mismatch"
 
 
-def validated(tree: Map, report: Report) -> StackFile | None:
-    """Read a tree into the models; None after problems, which go to the report."""
+def validated(tree: Map, report: Report, has_variables: bool = False) -> StackFile | None:
+    """Read a tree into the models; None after problems, which go to the report.
+
+    With variables still in it, text that has one is not judged.
+    """
     try:
         return StackFile.model_validate(tree)
     except ValidationError as error:
         for details in error.errors(include_url=False, include_context=True):
-            _note(details, tree, report)
+            if not (has_variables and "$" in str(details["input"])):
+                _note(details, tree, report)
         return None
 
 
