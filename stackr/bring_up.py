@@ -2,15 +2,17 @@
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 
 from stackr_schemas.errors import StackrError
-from stackr_schemas.state import ContainerState
+from stackr_schemas.image import Image
 
 from stackr.actions import Replace, Start
 from stackr.apply import Outcome, Scheduler
-from stackr.declare import desired_for
-from stackr.desired import Desired
+from stackr.conditions import await_condition
+from stackr.declare import dependencies, desired_container, desired_for
+from stackr.desired import Desired, DesiredContainer
 from stackr.drift import Drift, Orphan, find_drift
 from stackr.invocation import Invocation
 from stackr.load import refuse_unserved
@@ -26,7 +28,7 @@ class Failed(StackrError):
 
 
 class BringUp:
-    """One `up`, `create`, or the part of `run` that starts dependencies."""
+    """One `up` or `create`, or what `run` needs: everything `only_around` a service."""
 
     def __init__(
         self,
@@ -37,11 +39,13 @@ class BringUp:
         with_dependencies: bool = True,
         scale: Mapping[str, int] | None = None,
         grace: int | None = None,
+        only_around: str | None = None,
     ):
         self.invocation = invocation
         self.engine = invocation.engine
         self.options = options
         self.grace = grace
+        self.only_around = only_around
         self.scale = scale or {}
         whole = invocation.project
         self.project = whole.select(services, with_dependencies=with_dependencies)
@@ -55,8 +59,28 @@ class BringUp:
         """What the selected services want; everything that can be refused is refused here."""
         refuse_unserved(self.project)
         check_external(self.engine, self.project)
-        images = images_for(self.engine, self.project)
-        return desired_for(self.project, images, scale=self.scale, declared=self.declared)
+        scale = {**self.scale, self.only_around: 0} if self.only_around else self.scale
+        desired = desired_for(self.project, self.images, scale=scale, declared=self.declared)
+        if self.only_around:
+            return replace(desired, selected=desired.selected - {self.only_around})
+        return desired
+
+    @cached_property
+    def images(self) -> dict[str, Image]:
+        """The image of each selected service."""
+        return images_for(self.engine, self.project)
+
+    def replica(self, service: str) -> DesiredContainer:
+        """Return what a first replica of a service would be."""
+        return desired_container(self.project, service, 1, self.images[service])
+
+    def await_dependencies(self, service: str) -> None:
+        """Wait until what a service depends on is as it wants it."""
+        replicas = self.desired.by_service()
+        check = self.invocation.session.check
+        for dependency in dependencies(self.project.services[service]):
+            for other in replicas.get(dependency.service, ()):
+                await_condition(self.engine, other.name, dependency.condition, check)
 
     def plan(self) -> Plan:
         """Return what there is to do now."""
@@ -71,7 +95,7 @@ class BringUp:
         desired = self.desired
         with self.engine.project_lock(desired.project):
             plan = self.plan()
-            self._reserve_ports(plan)
+            self._check_ports(plan)
             apply_plan(self.invocation, plan, self.grace)
         return since
 
@@ -83,14 +107,16 @@ class BringUp:
                 f"{', '.join(names)}; remove them with --remove-orphans"
             )
 
-    def _reserve_ports(self, plan: Plan) -> None:
+    def _check_ports(self, plan: Plan) -> None:
         """Refuse taken ports before anything is made or stopped."""
         starting = {action.name for action in plan.actions if isinstance(action, Start)}
         replaced = {a.wanted.name: a.old for a in plan.actions if isinstance(a, Replace)}
-        for wanted in self.desired.containers:
-            if wanted.name in starting or wanted.name in replaced:
-                old: ContainerState | None = replaced.get(wanted.name)
-                self.engine.check_ports(wanted.spec, old)
+        specs = [
+            wanted.spec
+            for wanted in self.desired.containers
+            if wanted.name in starting or wanted.name in replaced
+        ]
+        self.engine.check_ports(specs, replaced.values())
 
 
 def apply_plan(invocation: Invocation, plan: Plan, grace: int | None = None) -> None:

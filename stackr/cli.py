@@ -14,26 +14,26 @@ from stackr.invocation import GlobalOptions, Invocation
 from stackr.session import CURRENT, Interrupted, Session
 
 COMMANDS = {
-    "config": "config",
-    "create": "up",
-    "down": "down",
-    "exec": "exec",
-    "kill": "kill",
-    "logs": "logs",
-    "ps": "ps",
-    "resident": "resident",
-    "restart": "restart",
-    "run": "run",
-    "start": "start",
-    "stop": "stop",
-    "up": "up",
-    "version": "version",
+    "config": ("config", "Print the stack file as it is understood."),
+    "create": ("up", "Create the containers of the services without starting them."),
+    "down": ("down", "Stop and remove containers and networks."),
+    "exec": ("exec", "Run a command in a running container of a service."),
+    "kill": ("kill", "Send a signal to the first process of running containers."),
+    "logs": ("logs", "Show the output of containers."),
+    "ps": ("ps", "List the project's containers."),
+    "resident": ("resident", "Look at the resident process, or end it."),
+    "restart": ("restart", "Restart containers; their addresses stay."),
+    "run": ("run", "Run a one-off command in a new container of a service."),
+    "start": ("start", "Start containers that exist."),
+    "stop": ("stop", "Stop containers without removing them."),
+    "up": ("up", "Bring the stack up: create, recreate and start what needs it."),
+    "version": ("version", "Print the version."),
 }
-"""Verb → the module of `stackr.commands` that has a click command of this name."""
+"""Verb → the module of `stackr.commands` that has its click command, and its line in the help."""
 
 
 class LazyGroup(click.Group):
-    """A group whose commands are imported when they are called or listed."""
+    """A group whose commands are imported when they are called, and never to be listed."""
 
     def list_commands(self, context: click.Context) -> list[str]:
         """Name all verbs."""
@@ -43,9 +43,14 @@ class LazyGroup(click.Group):
         """Import one verb."""
         if name not in COMMANDS:
             return None
-        module = importlib.import_module(f"stackr.commands.{COMMANDS[name]}")
+        module = importlib.import_module(f"stackr.commands.{COMMANDS[name][0]}")
         command: click.Command = getattr(module, name.replace("exec", "exec_"))
         return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of verbs."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
 @click.group(
@@ -88,11 +93,18 @@ def run(session: Session, engine: Any = None) -> int:
         return 130
     except BrokenPipeError:
         return 141
-    except Exception:
-        traceback.print_exc(file=sys.__stderr__)
-        last = traceback.format_exc().strip().splitlines()[-1]
-        invocation.say(f"stackr: internal error: {last}; please report it, with the resident's log")
+    except Exception as error:
+        if engine is not None:
+            traceback.print_exc(file=sys.__stderr__)  # the resident's log
+        invocation.say(internal_error(error))
         return 1
+
+
+def internal_error(error: Exception) -> str:
+    """Say in a line what of ours broke, and where."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    what = f"{type(error).__name__}: {error} ({place.name}, line {place.lineno})"
+    return f"stackr: internal error, please report it: {what}"
 
 
 def execute(invocation: Invocation) -> int:

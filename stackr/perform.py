@@ -78,7 +78,7 @@ class Performer:
                     self.engine.volumes.create(volume.name, dict(volume.labels))
             case RemoveVolume(name):
                 with self._telling("Volume", name, "Removing", "Removed"):
-                    self.engine.volumes.remove(name)
+                    self.engine.remove_volume(name)
             case Await():
                 self._await(action)
             case _:
@@ -125,14 +125,20 @@ class Performer:
         text = {"service_healthy": "Healthy", "service_completed_successfully": "Exited"}
         self._tell("Container", action.name, "Waiting", Step.WORKING)
         try:
-            await_condition(self.engine, action.name, action.condition, self.cancelled)
+            await_condition(self.engine, action.name, action.condition, self._check)
         except StackrError as error:
             step = Step.ERROR if action.required else Step.WARNING
             self._tell("Container", action.name, "Error" if action.required else "Skipped", step)
-            if action.required:
+            if action.required and action.condition == "service_healthy":
                 raise StackrError(f"dependency failed to start: {error.message}") from error
+            if action.required:
+                raise
         else:
             self._tell("Container", action.name, text[action.condition], Step.DONE)
+
+    def _check(self) -> None:
+        if self.cancelled.is_set():
+            raise StackrError("interrupted")
 
     def _named(self, name: str) -> ContainerState:
         state = self.engine.containers.find(name)

@@ -4,6 +4,7 @@ import os
 import select
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 CHUNK = 65536
 
@@ -19,7 +20,7 @@ class Relay:
     def __init__(self) -> None:
         self._poller = select.poll()
         self._inputs: dict[int, tuple[int, Callable[[], object]]] = {}
-        self._outputs: dict[int, int] = {}
+        self._outputs: dict[int, Callable[[bytes], None]] = {}
         self._pending: dict[int, tuple[bytes, int]] = {}
         """Target of an input → what it was not ready to take, and where that came from."""
         self._wake, self._waker = os.pipe()
@@ -37,7 +38,13 @@ class Relay:
 
     def add_output(self, source: int, target: int) -> None:
         """Carry what is read from `source`; the relay ends when every output has ended."""
-        self._outputs[source] = target
+        self._outputs[source] = partial(write_all, target)
+        self._poller.register(source, select.POLLIN)
+
+    def add_frames(self, source: int, stdout: int, stderr: int) -> None:
+        """Carry a container's attached output: each packet begins with its stream's number."""
+        targets = {1: stdout, 2: stderr}
+        self._outputs[source] = lambda data: write_all(targets[data[0]], data[1:])
         self._poller.register(source, select.POLLIN)
 
     def stop(self) -> None:
@@ -112,7 +119,7 @@ class Relay:
             del self._outputs[source]
             return
         with suppress(OSError):
-            write_all(self._outputs[source], data)
+            self._outputs[source](data)
 
 
 def _read(fd: int) -> bytes:

@@ -141,6 +141,6 @@ class Supervisor:
     def _passes(self, container_id: str, check: Healthcheck) -> bool:
         try:
             command = probe_command(check)
-            return self.engine.live(container_id).probe(command, check.timeout / 1e9) == 0
+            return self.engine.live(container_id).probe(command, check.timeout / 1e9)
         except StackrError:
             return False

@@ -1,10 +1,13 @@
 """One container's life: prepared, started, stopped, found again, discarded."""
 
 import os
+import select
 import signal
+import socket
 import threading
 import time
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING
 
 from stackr_schemas.container import VolumeMount
@@ -13,9 +16,10 @@ from stackr_schemas.events import ContainerDied, ContainerStarted
 from stackr_schemas.state import ContainerState, Health, Status
 
 from stackr_engine import launch, trash
-from stackr_engine.processes import start_time
+from stackr_engine.execution import ExecOptions
 from stackr_engine.spawn.adopt import find_running, read_exit
-from stackr_engine.spawn.client import Started
+from stackr_engine.spawn.client import SpawnError
+from stackr_engine.spawn.request import Executed, Started
 
 if TYPE_CHECKING:
     from stackr_engine.engine import Engine
@@ -35,6 +39,7 @@ class Container:
         self.ended = threading.Event()
         """Set while there is no process."""
         self.ended.set()
+        self.process: Started | None = None
         self._holds_resources = True
         """Whether cgroup, network and names may exist; True until looked at."""
 
@@ -54,8 +59,11 @@ class Container:
             if isinstance(mount, VolumeMount) and mount.source and not mount.nocopy:
                 self.engine.volumes.copy_up(mount.source, state.image.lowers, mount.target)
 
-    def start(self) -> None:
-        """Start process 1; StackrError says what stood in the way, and nothing is left of it."""
+    def start(self, attach: socket.socket | None = None) -> None:
+        """Start process 1; StackrError says what stood in the way, and nothing is left of it.
+
+        `attach`, an end of a SOCK_SEQPACKET pair, gets the output from the first byte on.
+        """
         with self.lock:
             if self.state.is_running:
                 return
@@ -64,14 +72,15 @@ class Container:
                 undo.callback(self.release)
                 undo.push(self._record_failure)
                 self._holds_resources = True
-                started = launch.launch(self.engine, state)
+                started = launch.launch(self.engine, state, attach)
                 undo.pop_all()
             self._record_start(started)
 
     def _record_failure(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, StackrError):
+            code = error.exit_code if isinstance(error, SpawnError) else 128
             self.engine.containers.update(
-                self.id, error=str(error), exit_code=127, finished=time.time()
+                self.id, error=str(error), exit_code=code, finished=time.time()
             )
 
     def _record_start(self, started: Started) -> None:
@@ -84,13 +93,20 @@ class Container:
             health=Health.STARTING if launch.healthcheck_of(self.state) else Health.NONE,
             failing_streak=0,
         )
+        self._watch(started)
         self.engine.bus.emit(ContainerStarted(self.id, state.name))
+
+    def _watch(self, started: Started) -> None:
+        self.process = started
         self.engine.exits.watch(started.pidfd, self._on_exit)
 
     def _on_exit(self) -> None:
         """Record the end; called in the thread that notices ends, so nothing slow is done here."""
         with self.lock:
             end = read_exit(self.folder)
+            if self.process is not None:
+                os.close(self.process.init_pidfd)
+                self.process = None
             state = self.engine.containers.update(
                 self.id,
                 status=Status.EXITED,
@@ -146,20 +162,9 @@ class Container:
         self._signal(number)
 
     def _signal(self, number: int) -> None:
-        """Signal process 1 by pidfd, after making sure that the number is still its own."""
-        state = self.state
-        try:
-            pidfd = os.pidfd_open(state.pid)
-        except OSError:
-            return
-        try:
-            running = find_running(self.folder)
-            if running is not None and start_time(state.pid) == running.start_time:
-                signal.pidfd_send_signal(pidfd, number)
-        except ProcessLookupError:
-            pass  # it ended by itself; whoever waits is told so
-        finally:
-            os.close(pidfd)
+        with self.lock, suppress(ProcessLookupError):  # ended by itself: whoever waits is told
+            if self.process is not None:
+                self.process.kill(number)
 
     def release(self, *, network: bool = True) -> None:
         """Give back what a running container holds in the kernel; harmless when repeated."""
@@ -186,7 +191,35 @@ class Container:
     def _adopt_running(self, running: Started) -> None:
         self.ended.clear()
         self.engine.containers.update(self.id, status=Status.RUNNING, pid=running.pid)
-        self.engine.exits.watch(running.pidfd, self._on_exit)
+        self._watch(running)
+
+    def execute(
+        self,
+        arguments: Sequence[str],
+        options: ExecOptions,
+        stdio: tuple[int, int, int] | None = None,
+    ) -> Executed:
+        """Run a command inside; without a terminal and `stdio` it has /dev/null."""
+        process = self.process
+        if process is None:
+            raise Conflict(f"container {self.state.name} is not running")
+        request = launch.exec_request(self.engine, self.state, process, arguments, options)
+        return self.engine.spawner.execute(request, stdio)
+
+    def execute_detached(self, arguments: Sequence[str], options: ExecOptions) -> None:
+        """Run a command inside that nobody waits for."""
+        process = self.execute(arguments, options)
+        threading.Thread(target=lambda: (process.wait(), process.close()), daemon=True).start()
+
+    def probe(self, arguments: Sequence[str], timeout: float) -> bool:
+        """Run a command inside; tell whether it ended with 0 within `timeout` seconds."""
+        process = self.execute(arguments, ExecOptions())
+        try:
+            poller = select.poll()
+            poller.register(process.pidfd, select.POLLIN)
+            return bool(poller.poll(timeout * 1000)) and process.wait() == 0
+        finally:
+            process.close()
 
     def discard(self) -> None:
         """Kill what runs and throw the folder away."""

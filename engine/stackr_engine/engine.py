@@ -3,7 +3,8 @@
 import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from stackr_schemas.container import ContainerSpec, VolumeMount
@@ -40,7 +41,7 @@ class Engine:
         self.database = State(paths.database, containers.SCHEMA)
         self.containers = Containers(self.database)
         self.images = ImageStore(paths, self.database)
-        self.volumes = Volumes(paths, self.database)
+        self.volumes = Volumes(paths)
         self.networks = Networks(paths, self.database)
         self.resolver = Resolver(paths)
         self.cgroups = open_cgroups(paths.instance)
@@ -48,12 +49,38 @@ class Engine:
         self.exits = Exits()
         self._live: dict[str, Container] = {}
         self._lock = threading.Lock()
+        self._project_locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
 
     def live(self, container_id: str) -> Container:
         """Return the object that acts on one existing container."""
         self.containers[container_id]
         with self._lock:
             return self._live.setdefault(container_id, Container(self, container_id))
+
+    def project_lock(self, project: str) -> threading.RLock:
+        """Return the lock that one command at a time holds while it changes a project."""
+        with self._lock:
+            return self._project_locks[project]
+
+    def check_ports(self, specs: Iterable[ContainerSpec], old: Iterable[ContainerState]) -> None:
+        """Raise Conflict if a wanted host port is taken by anyone but the `old` containers."""
+        free = {(port.host_ip, port.host_port, port.protocol) for o in old for port in o.ports}
+        wanted = tuple(
+            port
+            for spec in specs
+            for port in spec.ports
+            if port.host_port and (port.host_ip, port.host_port, port.protocol) not in free
+        )
+        holder = secrets.token_hex(32)
+        try:
+            self.networks.reserve_ports(holder, wanted)
+        finally:
+            self.networks.unpublish(holder)
+
+    def remove_volume(self, name: str) -> None:
+        """Remove a volume; Conflict while a container has it."""
+        users = [state.name for state in self.containers if name in volumes_of(state)]
+        self.volumes.remove(name, users)
 
     def create(
         self, spec: ContainerSpec, image: Image, inherited: Mapping[str, str] | None = None
@@ -99,7 +126,7 @@ class Engine:
             self._live.pop(container_id, None)
             for name in state.anonymous_volumes.values() if volumes else ():
                 with suppress(StackrError):
-                    self.volumes.remove(name)
+                    self.remove_volume(name)
             self.bus.emit(ContainerRemoved(state.id, state.name))
 
     def replace(
@@ -130,6 +157,13 @@ class Engine:
         self.remove(old_id)
         return new
 
+    def close(self) -> None:
+        """Let go of what this process holds; containers run on."""
+        self.resolver.close()
+        self.networks.close()
+        self.spawner.close()
+        self.database.close()
+
     def rename(self, container_id: str, name: str) -> None:
         """Give a container another name."""
         spec = self.containers[container_id].spec.model_copy(update={"name": name})
@@ -150,6 +184,12 @@ class Engine:
         for namespace in self.paths.run.joinpath("netns").iterdir():
             if namespace.name not in known:
                 self.networks.close_namespace(namespace.name)
+
+
+def volumes_of(state: ContainerState) -> set[str]:
+    """Name the volumes that a container uses."""
+    named = {mount.source for mount in state.spec.mounts if isinstance(mount, VolumeMount)}
+    return named | set(state.anonymous_volumes.values())
 
 
 def anonymous_volumes(

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import click
 from stackr_schemas.errors import StackrError
 
-from stackr.attach import attach
+from stackr.attach import AttachOptions, attach
 from stackr.bring_up import BringUp
 from stackr.conditions import await_up
 from stackr.invocation import Invocation
@@ -57,10 +57,12 @@ def up(invocation: Invocation, /, services: tuple[str, ...], **given: Any) -> in
         return 0
     since = bring_up.run()
     if given["wait"]:
-        await_up(invocation, bring_up.desired, given["wait_timeout"])
+        await_up(
+            invocation.engine, bring_up.desired, given["wait_timeout"], invocation.session.check
+        )
     if given["detach"] or given["wait"] or given["no_start"]:
         return 0
-    return attach(invocation, bring_up.desired, since, given)
+    return attach(invocation, bring_up.desired, since, AttachOptions.of(given))
 
 
 @click.command()
