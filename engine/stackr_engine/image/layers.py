@@ -64,7 +64,8 @@ class Layers:
             if found is not None:
                 return found
             temporary = self._temporary / f"layer-{secrets.token_hex(8)}"
-            temporary.mkdir(mode=0o755)
+            temporary.mkdir()
+            temporary.chmod(0o755)  # whatever the umask is
             try:
                 with open_blob() as blob:
                     size = unpack(blob, str(temporary), below, diff_id)
@@ -129,16 +130,23 @@ class Layers:
         return f"{self._folder}/{name}"
 
 
-def unpack(blob: BinaryIO, folder: str, below: tuple[str, ...], diff_id: str) -> int:
+def unpack(
+    blob: BinaryIO,
+    folder: str,
+    below: tuple[str, ...],
+    diff_id: str,
+    limits: Limits | None = None,
+) -> int:
     """Unpack a layer into an empty folder and return the bytes of its files.
 
     Raises BadArchive if it is not what `diff_id` says; the folder is then of no use.
     """
+    limits = limits or Limits.of_disk(folder)
     digest = Sha256()
     plain = prefetched(decompressed(read_chunks(blob)))
     target = LayerFolder(folder, below)
     try:
-        size = Extraction(target, Limits.of_disk(folder)).run(ByteSource(digest.of(plain)))
+        size = Extraction(target, limits).run(ByteSource(digest.of(plain)))
         found = digest.digest()
     finally:
         target.close()

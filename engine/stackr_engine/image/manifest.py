@@ -92,7 +92,7 @@ def parse_manifest(text: bytes, what: str) -> Manifest | Index:
     """Read a manifest or an index, told apart by what is in it."""
     try:
         tree = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadArchive(f"{what} is not JSON: {error}", hint=_HINT) from error
     if not isinstance(tree, dict):
         raise BadArchive(f"{what} is not a manifest", hint=_HINT)
@@ -110,7 +110,7 @@ def parse_docker_manifests(text: bytes) -> list[DockerManifest]:
     """Read a docker-archive's `manifest.json`."""
     try:
         rows = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadArchive(f"manifest.json is not JSON: {error}", hint=_HINT) from error
     if not isinstance(rows, list):
         raise BadArchive("manifest.json is not a list", hint=_HINT)

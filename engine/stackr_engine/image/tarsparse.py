@@ -86,6 +86,8 @@ def _is_complete(lines: list[bytes]) -> bool:
 
 def _pairs(numbers: list[bytes]) -> list[Extent]:
     _check_count(len(numbers) // 2)
+    if len(numbers) % 2 and numbers != [b""]:
+        raise BadArchive("a sparse file's map is broken")
     values = [pax_number(number) for number in numbers if number]
     return [Extent(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
 
