@@ -12,6 +12,7 @@ from stackr_schemas.errors import Conflict, StackrError
 from stackr_schemas.network import NetworkState
 
 from stackr_engine.network import ruleset
+from stackr_engine.network.conntrack import forget_udp
 from stackr_engine.network.netlink import NetlinkSocket
 from stackr_engine.network.nftables import Table, commit
 from stackr_engine.network.options import bridge_options
@@ -151,6 +152,7 @@ class Ports:
             self._store.add_ports(container, [rule for rule in rules if rule not in there])
             wanted = ruleset.merged(ruleset.port_elements(rule) for rule in rules)
             commit(self._netfilter, ruleset.add(self._table, wanted))
+            self._forget_flows(rules)
         return chosen
 
     def unpublish(self, container: str, *, has_table: bool) -> None:
@@ -161,7 +163,12 @@ class Ports:
             if rules and has_table:
                 gone = ruleset.merged(ruleset.port_elements(rule) for rule in rules)
                 commit(self._netfilter, ruleset.delete(self._table, gone))
+            self._forget_flows(rules)
             self._release(container)
+
+    def _forget_flows(self, rules: Sequence[PortRule]) -> None:
+        for port in {rule.host_port for rule in rules if rule.protocol == "udp"}:
+            forget_udp(self._netfilter, port)
 
     def _release(self, container: str) -> None:
         for port in [port for port, (holder, _) in self._held.items() if holder == container]:
