@@ -13,8 +13,6 @@ import os
 import select
 from fcntl import ioctl
 
-from stackr_engine.spawn import files
-
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,37 +37,33 @@ class Client:
 
 
 class Attachments:
-    """All connections of one container, its input, and the socket where more arrive."""
+    """All connections of one container, its input, and the socket where more arrive.
 
-    def __init__(self, folder: str):
-        self.folder = folder
-        self.stdin = -1
+    `awaits_terminal`: those who come before the terminal is there are greeted when it is.
+    """
+
+    def __init__(self, listener: int, stdin: int, awaits_terminal: bool):
+        self.stdin = stdin
         self.terminal = -1
-        self.poller = select.poll()
+        self.awaits_terminal = awaits_terminal
+        self.listener = listener
         self.clients: dict[int, Client] = {}
-        self.listener: _socket.socket | None = None
+        self.poller = select.poll()
+        self.poller.register(listener, select.POLLIN)
 
     def add(self, fd: int) -> None:
         """Take over a connected socket."""
         self.clients[fd] = Client(fd)
+        self.poller.register(fd, select.POLLIN)
+        if not self.awaits_terminal:
+            self._greet(self.clients[fd])
 
-    def listen(self) -> None:
-        """Greet those who were there from the start, and open the socket in the folder."""
+    def set_terminal(self, fd: int) -> None:
+        """Take the terminal and greet those who waited for it."""
+        self.terminal = fd
+        self.awaits_terminal = False
         for client in list(self.clients.values()):
             self._greet(client)
-        files.remove(self.folder, files.ATTACH)
-        listener = _socket.socket(_socket.AF_UNIX, _socket.SOCK_SEQPACKET)
-        # A path by descriptor, since the address of a socket holds 107 bytes only.
-        folder = os.open(self.folder, os.O_PATH | os.O_CLOEXEC)
-        before = os.umask(0o177)
-        listener.bind(f"/proc/self/fd/{folder}/{files.ATTACH}")
-        os.umask(before)
-        os.close(folder)
-        listener.listen(16)
-        listener.setblocking(False)
-        self.listener = listener
-        for fd in (listener.fileno(), *self.clients):
-            self.poller.register(fd, select.POLLIN)
 
     def _greet(self, client: Client) -> None:
         fd = self.terminal if self.terminal >= 0 else self.stdin
@@ -81,7 +75,7 @@ class Attachments:
 
     def handle(self, fd: int, outputs: Iterable[int]) -> None:
         """Answer an event of one of our descriptors; others are ignored."""
-        if self.listener is not None and fd == self.listener.fileno():
+        if fd == self.listener:
             self._accept()
         elif fd in self.clients:
             client = self.clients[fd]
@@ -90,13 +84,14 @@ class Attachments:
             self._listen_to(client)
 
     def _accept(self) -> None:
+        family, kind = _socket.AF_UNIX, _socket.SOCK_SEQPACKET
+        listener = _socket.socket(family, kind, 0, os.dup(self.listener))
         try:
-            fd = self.listener._accept()[0]  # type: ignore[union-attr]
+            self.add(listener._accept()[0])  # type: ignore[attr-defined]
         except OSError:
-            return
-        self.add(fd)
-        self.poller.register(fd, select.POLLIN)
-        self._greet(self.clients[fd])
+            return  # the client is gone again
+        finally:
+            listener.close()
 
     def _listen_to(self, client: Client) -> None:
         try:
@@ -160,15 +155,11 @@ class Attachments:
         fd = client.sock.fileno()
         self.clients.pop(fd, None)
         client.pending.clear()
-        try:
-            self.poller.unregister(fd)
-        except KeyError:
-            pass  # greeted before it was watched
+        self.poller.unregister(fd)
         client.sock.close()
 
     def finish(self) -> None:
-        """Close everything; give each client a moment to take the last output."""
-        files.remove(self.folder, files.ATTACH)
+        """Give each client a moment to take the last output."""
         for client in self.clients.values():
             client.sock.settimeout(_LAST_WORDS)
             try:

@@ -9,11 +9,11 @@ from typing import Any
 from stackr_schemas.errors import StackrError
 
 from stackr_engine.paths import Paths
-from stackr_engine.spawn import wire
+from stackr_engine.spawn import files, wire
+from stackr_engine.spawn.launch import Launch
 from stackr_engine.spawn.request import ExecRequest, Executed, Service, Started, StartRequest
 
 _PROGRAM = str(Path(__file__).parent / "__main__.py")
-_NOTHING = (-1, -1, -1)
 
 
 class SpawnError(StackrError):
@@ -69,11 +69,19 @@ class Spawner:
 
         Raise SpawnError, which names the step that failed.
         """
-        frames = (request.header(), request.body(), request.seccomp.program)
-        with self._ask(frames, () if attach is None else (attach.fileno(),)) as sock:
-            answer, fds = self._answer(sock)
-        answer.pop("boot_id")
-        return Started(**answer, pidfd=fds[0], init_pidfd=fds[1])
+        with Launch(request) as launch:
+            fds = launch.fds if attach is None else launch.fds | {"attach": attach.fileno()}
+            sock = self._ask(request.header(list(fds)), tuple(fds.values()))
+            with sock:
+                _send_rest(sock, request.body(), request.seccomp.program)
+                started = launch.register()
+                if started is None:
+                    raise self._refusal(sock)
+            error = launch.go()
+        if error is not None:
+            _forget(request, started)
+            raise _spawn_error(error)
+        return started
 
     def execute(self, request: ExecRequest, stdio: tuple[int, int, int] | None = None) -> Executed:
         """Run one more process in a container; without `stdio` it reads and writes /dev/null.
@@ -81,10 +89,10 @@ class Spawner:
         With a terminal (`process.terminal`) `stdio` is not used: see `Executed.master`.
         Raise SpawnError.
         """
-        streams = () if stdio is None or request.process.get("terminal") else stdio
-        frames = (request.header(), request.body(), request.seccomp.program)
-        sock = self._ask(frames, streams)
+        streams = () if stdio is None or request.tty else stdio
+        sock = self._ask(request.header(["stdin", "stdout", "stderr"][: len(streams)]), streams)
         try:
+            _send_rest(sock, request.body(), request.seccomp.program)
             answer, fds = self._answer(sock)
         except BaseException:
             sock.close()
@@ -98,35 +106,31 @@ class Spawner:
 
         It outlives the resident and the spawner. Raise SpawnError.
         """
-        header = {"op": "service", "name": name, "module": module, "arguments": arguments}
-        with self._ask((wire.to_json(header),), fds) as sock:
+        value = {"op": "service", "name": name, "module": module, "arguments": arguments}
+        header = wire.to_json(value | {"fds": [str(index) for index in range(len(fds))]})
+        with self._ask(header, fds) as sock:
             answer, pidfds = self._answer(sock)
         return Service(**answer, pidfd=pidfds[0])
 
-    def _ask(self, frames: tuple[bytes, ...], fds: tuple[int, ...]) -> socket.socket:
+    def _ask(self, header: bytes, fds: tuple[int, ...]) -> socket.socket:
+        """Send a request's header; return the socket where it is answered."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
-            self._hand_over(theirs)
-        try:
-            wire.send(ours, frames[0], fds)
-            for frame in frames[1:]:
-                wire.send(ours, frame)
-        except OSError:
-            pass  # refused before all was read: the reason is waiting
+            self._hand_over(header, [theirs.fileno(), *fds])
         return ours
 
-    def _hand_over(self, request: socket.socket) -> None:
-        """Pass the far end of a request on; start the spawner again if it was killed."""
+    def _hand_over(self, header: bytes, fds: list[int]) -> None:
+        """Pass a request on; start the spawner again if it was killed."""
         requests = self._requests
         try:
-            socket.send_fds(requests, [b"r"], [request.fileno()], socket.MSG_NOSIGNAL)
+            socket.send_fds(requests, [header], fds, socket.MSG_NOSIGNAL)
         except (BrokenPipeError, ConnectionResetError):
             with self._lock:
                 if self._requests is requests:
                     self._reap()
                     requests.close()
                     self._requests = self._launch()
-            socket.send_fds(self._requests, [b"r"], [request.fileno()], socket.MSG_NOSIGNAL)
+            socket.send_fds(self._requests, [header], fds, socket.MSG_NOSIGNAL)
 
     def _answer(self, sock: socket.socket) -> tuple[dict[str, Any], list[int]]:
         try:
@@ -135,9 +139,15 @@ class Spawner:
             raise SpawnError(f"the spawner gave no answer: see {self._run}/spawner.log") from None
         answer = wire.from_json(text)
         if "error" in answer:
-            error = answer["error"]
-            raise SpawnError(error["message"], error["errno"], error["exit_code"])
+            raise _spawn_error(answer["error"])
         return answer, fds
+
+    def _refusal(self, sock: socket.socket) -> SpawnError:
+        try:
+            self._answer(sock)
+        except SpawnError as error:
+            return error
+        return SpawnError("the container's first process ended before it said who it is")
 
     def _reap(self) -> None:
         try:
@@ -149,6 +159,26 @@ class Spawner:
         """Let the spawner end; what it started runs on."""
         self._requests.close()
         self._reap()
+
+
+def _spawn_error(error: dict[str, Any]) -> SpawnError:
+    return SpawnError(error["message"], error["errno"], error["exit_code"])
+
+
+def _send_rest(sock: socket.socket, *frames: bytes) -> None:
+    try:
+        for frame in frames:
+            wire.send(sock, frame)
+    except OSError:
+        return  # refused before all was read: the reason is waiting
+
+
+def _forget(request: StartRequest, started: Started) -> None:
+    """Wait until the shim of a container that did not start is gone; take its traces away."""
+    started.wait()
+    started.close()
+    for name in (files.PID, files.EXIT):
+        files.remove(str(request.folder), name)
 
 
 def _environment() -> dict[str, str]:

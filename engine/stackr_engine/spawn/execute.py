@@ -34,35 +34,47 @@ class Gone(OSError):
     """The container's first process is not the one that the request names."""
 
 
-def run(request: _socket.socket, header: dict[str, Any], streams: list[int]) -> NoReturn:
-    """Start the program and stay until it ends or the asker goes away."""
-    syscalls.set_name("stackr-exec")
-    for fd in streams:
-        if stat.S_ISDIR(os.fstat(fd).st_mode):
-            raise OSError(21, "a folder of the host as a standard stream")
-    host_proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
-    procs = [os.open(file, os.O_WRONLY | os.O_CLOEXEC) for file in header["cgroup_procs"]]
-    process.set_oom_score(header["oom_score_adj"])
-    _join(header["pid"], header["start_time"])
-    os.chdir("/")
-    master, streams = _terminal(header, streams)
-    ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-    pid = os.fork()
-    if pid == 0:
-        _run_program(request, header, streams, theirs, procs)
-    theirs.close()
-    for fd in (*streams, *procs):
-        if fd >= 0:
-            os.close(fd)
-    pidfd = os.pidfd_open(pid)
-    error = _await_program(ours)
-    if error is not None:
-        wire.send(request, wire.to_json(error))
-        os._exit(0)
-    wire.send(request, wire.to_json({"pid": pid}), (pidfd, *master))
-    for fd in master:
+class Runner:
+    """The process on the host's side of one exec."""
+
+    def __init__(self, header: dict[str, Any], fds: dict[str, int]):
+        self.header = header
+        self.name = "stackr-exec"
+        self.streams = list(fds.values())
+
+    def run(self, fd: int) -> NoReturn:
+        """Start the program and stay until it ends or the asker goes away."""
+        request = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(fd))
         os.close(fd)
-    _wait(request, pid, pidfd, host_proc)
+        self._refuse_folders()
+        host_proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
+        procs = [os.open(file, os.O_WRONLY | os.O_CLOEXEC) for file in self.header["cgroup_procs"]]
+        process.set_oom_score(self.header["oom_score_adj"])
+        _join(self.header["pid"], self.header["start_time"])
+        os.chdir("/")
+        master, streams = _terminal(self.header, self.streams)
+        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
+        pid = os.fork()
+        if pid == 0:
+            _run_program(request, self.header, streams, theirs, procs)
+        theirs.close()
+        for each in {*streams, *procs} - {stdio.NONE}:
+            os.close(each)
+        pidfd = os.pidfd_open(pid)
+        error = _await_program(ours)
+        if error is not None:
+            wire.send(request, wire.to_json(error))
+            os._exit(0)
+        wire.send(request, wire.to_json({"pid": pid}), (pidfd, *master))
+        for each in master:
+            os.close(each)
+        _wait(request, pid, pidfd, host_proc)
+
+    def _refuse_folders(self) -> None:
+        """A folder of the host as a standard stream would be a way out of the container."""
+        for fd in self.streams:
+            if stat.S_ISDIR(os.fstat(fd).st_mode):
+                raise OSError(21, "a folder of the host as a standard stream")
 
 
 def _join(pid: int, start_time: int) -> None:

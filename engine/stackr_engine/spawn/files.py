@@ -57,11 +57,31 @@ def read_bytes(path: str) -> bytes:
 
 def start_time(pid: int) -> int:
     """Return a process's start in clock ticks since boot: with the pid it names one process."""
+    return int(_stat(pid)[19])
+
+
+def parent(pid: int) -> int:
+    """Return the pid of a process's parent."""
+    return int(_stat(pid)[1])
+
+
+def _stat(pid: int) -> list[bytes]:
     text = read_bytes(f"/proc/{pid}/stat")
-    # The name before may hold spaces and parentheses; field 22 counts from after the last one.
-    return int(text[text.rindex(b")") + 2 :].split()[19])
+    # The name before may hold spaces and parentheses: count fields from after the last one.
+    return text[text.rindex(b")") + 2 :].split()
 
 
 def boot_id() -> str:
     """Return what changes with every boot of the host."""
     return read_bytes("/proc/sys/kernel/random/boot_id").decode().strip()
+
+
+def oom_kills(file: str) -> int:
+    """Read a cgroup's count of processes killed for want of memory; "" counts none."""
+    if not file:
+        return 0
+    try:
+        lines = read_bytes(file).splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) for line in lines if line.startswith(b"oom_kill "))

@@ -32,7 +32,7 @@ from stackr_engine.spawn import (
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
+    from typing import Any, NoReturn
 
     Step = tuple[str, Callable[[], None]]
 
@@ -44,18 +44,20 @@ _FLAGS = {
     "mount": syscalls.CLONE_NEWNS,
 }
 _GO = b"g"
+_FAILED = 125
+_STREAMS = ("stdin_end", "stdout_end", "stderr_end")
 
 
 class Init:
     """What the steps share: the request, and what earlier steps opened."""
 
-    def __init__(self, request: dict[str, Any], streams: list[int], sync: _socket.socket):
+    def __init__(self, request: dict[str, Any], streams: list[int], terminal: int):
         self.request = request
         self.config: dict[str, Any] = request["config"]
         self.process: dict[str, Any] = self.config["process"]
         self.linux: dict[str, Any] = self.config.get("linux", {})
         self.streams = streams
-        self.sync = sync
+        self.terminal = terminal
         self.root = -1
         self.proc = -1
         self.trees: dict[int, int] = {}
@@ -142,7 +144,9 @@ class Init:
         """Open a terminal inside and hand its master to the shim."""
         master, slave = devices.open_terminal(self.root)
         devices.bind_console(self.root, slave)
-        wire.send(self.sync, b"{}", (master,))
+        shim = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self.terminal)
+        wire.send(shim, b"", (master,))
+        shim.close()
         os.close(master)
         self.streams = [slave, slave, slave]
 
@@ -249,21 +253,36 @@ def _title(mount: dict[str, Any]) -> str:
     return f"mount {kind}{source} on {mount['destination']}"
 
 
-def run(request: dict[str, Any], streams: list[int], sync: _socket.socket) -> None:
-    """Do all steps, wait for the shim's go, and execute; on failure send the error and return."""
+def main(request: int, header: dict[str, Any], fds: dict[str, int]) -> NoReturn:
+    """Be the first process: do all steps, wait for "go", execute; on failure send the error."""
+    code = _FAILED
+    sync = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fds["sync"])
     try:
+        # Says who this is: the kernel adds the pid as the resident sees it.
+        sync.send(b"h", _socket.MSG_NOSIGNAL)
         process.restore_signals()
-        init = Init(request, streams, sync)
-        run_steps(init.steps())
-        if sync.recv(1) != _GO:
-            return
-        env = with_home(init.process.get("env", []), init.user)
-        syscalls.close_range(3, (1 << 32) - 1, syscalls.CLOSE_RANGE_CLOEXEC)
-        if request.get("init"):
-            reaper.run(init.process["args"], env, sync)
-        process.execute(init.process["args"], env)
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, request)
+        body = header | wire.from_json(wire.receive(sock)[0])
+        body["seccomp"] = wire.receive(sock)[0]
+        streams = [fds.get(name, stdio.NONE) for name in _STREAMS]
+        _run(Init(body, streams, fds.get("terminal_end", -1)), sync)
     except Exception as error:
-        wire.send(sync, wire.to_json({"error": describe(error)}))
+        text = describe(error)
+        code = text["exit_code"]
+        wire.send(sync, wire.to_json({"error": text}))
+    finally:
+        os._exit(code)
+
+
+def _run(init: Init, sync: _socket.socket) -> None:
+    run_steps(init.steps())
+    if sync.recv(1) != _GO:
+        return  # the resident died before it registered us
+    env = with_home(init.process.get("env", []), init.user)
+    syscalls.close_range(3, (1 << 32) - 1, syscalls.CLOSE_RANGE_CLOEXEC)
+    if init.request.get("init"):
+        reaper.run(init.process["args"], env, sync)
+    process.execute(init.process["args"], env)
 
 
 class StepFailed(Exception):
@@ -291,5 +310,5 @@ def describe(error: BaseException) -> dict[str, Any]:
         text = str(error.strerror)
     else:
         text = str(error) if isinstance(error, users.Unknown) else repr(error)
-    code = getattr(error, "exit_code", 125)
+    code = getattr(error, "exit_code", _FAILED)
     return {"message": prefix + text, "errno": number or 0, "exit_code": code}

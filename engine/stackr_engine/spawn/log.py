@@ -20,7 +20,8 @@ class Log:
         self._rests: dict[str, bytes] = {}
         self._second = -1
         self._stamp = ""
-        self._open(os.O_APPEND)
+        self._fd = -1
+        self._size = 0
 
     def _open(self, how: int) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_APPEND | how
@@ -40,11 +41,10 @@ class Log:
             self._put(stream, lines)
 
     def finish(self) -> None:
-        """Write what is left without an end of line, and close."""
+        """Write what is left without an end of line."""
         for stream, rest in self._rests.items():
             self._put(stream, [rest])
         self._rests.clear()
-        os.close(self._fd)
 
     def _put(self, stream: str, lines: list[bytes]) -> None:
         tail = f',"stream":"{stream}","time":"{self._now()}"}}\n'
@@ -53,13 +53,17 @@ class Log:
             for line in lines
             for part in _parts(line)
         ]
-        data = "".join(records).encode()
-        if self._max_size and self._size and self._size + len(data) > self._max_size:
-            self._rotate()
         try:
-            self._size += os.write(self._fd, data)
+            self._append("".join(records).encode())
         except OSError:
             return  # a full disk must not stop the container
+
+    def _append(self, data: bytes) -> None:
+        if self._fd < 0:
+            self._open(0)
+        if self._max_size and self._size and self._size + len(data) > self._max_size:
+            self._rotate()
+        self._size += os.write(self._fd, data)
 
     def _now(self) -> str:
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
@@ -70,6 +74,7 @@ class Log:
 
     def _rotate(self) -> None:
         os.close(self._fd)
+        self._fd = -1
         for number in range(self._max_file - 1, 0, -1):
             older = self._path if number == 1 else f"{self._path}.{number - 1}"
             try:

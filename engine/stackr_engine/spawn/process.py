@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
     from stackr_engine.spawn.users import User
 
-_CAPABILITIES = (
+_NAMES = (
     "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE"
     " NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO"
     " SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME"
     " SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG"
     " WAKE_ALARM BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-).split()  # noqa: SIM905 (a list of 41 lines says no more)
-_NUMBERS = {f"CAP_{name}": number for number, name in enumerate(_CAPABILITIES)}
+)
+_NUMBERS = {f"CAP_{name}": number for number, name in enumerate(_NAMES.split())}
 _SYS_ADMIN = 1 << 21
 _SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
 _IGNORED = (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from stackr_engine.spawn import wire
+from stackr_engine.spawn import files, wire
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,13 @@ class StartRequest:
     oom_file: str = ""
     seccomp: Seccomp = field(default_factory=Seccomp)
 
-    def header(self) -> bytes:
-        """What the shim needs to know."""
+    @property
+    def tty(self) -> bool:
+        """Whether the container gets a terminal."""
+        return bool(self.config["process"].get("terminal"))
+
+    def header(self, fds: list[str]) -> bytes:
+        """What the shim needs to know; `fds` names the descriptors that travel along."""
         log = self.log and {
             "path": self.log.path,
             "max_size": self.log.max_size,
@@ -71,13 +76,13 @@ class StartRequest:
         pid = next((item for item in namespaces if item["type"] == "pid"), None)
         value = {
             "op": "start",
+            "fds": fds,
             "id": self.id,
             "folder": str(self.folder),
-            "tty": bool(self.config["process"].get("terminal")),
-            "stdin_open": self.stdin_open,
             "size": self.size,
             "log": log,
             "oom_file": self.oom_file,
+            "oom_kills": files.oom_kills(self.oom_file),
             "pid_namespace": "" if pid is None else pid.get("path", "new"),
         }
         return wire.to_json(value)
@@ -114,14 +119,20 @@ class ExecRequest:
     cgroup_procs: tuple[str, ...] = ()
     seccomp: Seccomp = field(default_factory=Seccomp)
 
-    def header(self) -> bytes:
-        """What the runner needs to know."""
+    @property
+    def tty(self) -> bool:
+        """Whether the program gets a terminal."""
+        return bool(self.process.get("terminal"))
+
+    def header(self, fds: list[str]) -> bytes:
+        """What the runner needs to know; `fds` names the descriptors that travel along."""
         value = {
             "op": "exec",
+            "fds": fds,
             "id": self.id,
             "pid": self.pid,
             "start_time": self.start_time,
-            "tty": bool(self.process.get("terminal")),
+            "tty": self.tty,
             "cgroup_procs": list(self.cgroup_procs),
             "oom_score_adj": self.process.get("oomScoreAdj", 0),
         }

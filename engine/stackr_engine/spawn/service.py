@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import _socket
 import os
 import sys
 
-from stackr_engine.spawn import files, process, syscalls, wire
+from stackr_engine.spawn import files, process, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import _socket
     from typing import Any, NoReturn
 
 _saved: list[Any] = []
@@ -27,22 +27,30 @@ def remember_imports() -> None:
     sys.path_importer_cache.clear()
 
 
-def run(request: _socket.socket, header: dict[str, Any], fds: list[int]) -> NoReturn:
-    """Import the named module, answer, and be it: its `main(fds, arguments)` is called."""
-    sys.path[:], sys.meta_path[:], sys.path_hooks[:] = _saved
-    syscalls.set_name(header["name"])
-    __import__(header["module"])
-    module = sys.modules[header["module"]]
-    pid = os.getpid()
-    started = {"pid": pid, "start_time": files.start_time(pid)}
-    pidfd = os.pidfd_open(pid)
-    wire.send(request, wire.to_json(started), (pidfd,))
-    os.close(pidfd)
-    request.close()
-    process.reset_signals()
-    try:
-        module.main(fds, header["arguments"])
-    except BaseException:
-        sys.excepthook(*sys.exc_info())
-        os._exit(1)
-    os._exit(0)
+class Service:
+    """One such process."""
+
+    def __init__(self, header: dict[str, Any], fds: dict[str, int]):
+        self.header = header
+        self.fds = list(fds.values())
+        self.name: str = header["name"]
+
+    def run(self, fd: int) -> NoReturn:
+        """Import the module, answer, and be it: its `main(fds, arguments)` is called."""
+        sys.path[:], sys.meta_path[:], sys.path_hooks[:] = _saved
+        __import__(self.header["module"])
+        module = sys.modules[self.header["module"]]
+        request = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
+        pid = os.getpid()
+        pidfd = os.pidfd_open(pid)
+        started = {"pid": pid, "start_time": files.start_time(pid)}
+        wire.send(request, wire.to_json(started), (pidfd,))
+        os.close(pidfd)
+        request.close()
+        process.reset_signals()
+        try:
+            module.main(self.fds, self.header["arguments"])
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+            os._exit(1)
+        os._exit(0)

@@ -1,7 +1,15 @@
 """The parent of one container: holds its streams, writes its log, records its end.
 
-A shim outlives the resident, so it keeps no connection to it: what others need to know is in
-`pid.json` and `exit.json` of the container's folder, and its attach socket is there too.
+    resident                          shim                        first process
+    pipes, sockets, request ────────▶ unshare(pid) + fork ──────▶ reads the request's body
+    "h" (with its pid) ◀────────────  passes output on ────────── steps
+    writes pid.json
+    "go" ───────────────────────────────────────────────────────▶ execve
+    end of file, or the error ◀──────────────────────────────────
+
+A shim outlives the resident: what others need to know is in `exit.json` of the container's
+folder, and its attach socket is there too. There is one for each container, and each page that it
+touches is memory of its own, so whatever the resident can do is done there.
 """
 
 from __future__ import annotations
@@ -11,7 +19,7 @@ import os
 import select
 import time
 
-from stackr_engine.spawn import files, init, stdio, syscalls, wire
+from stackr_engine.spawn import files, init, syscalls, wire
 from stackr_engine.spawn.attach import Attachments
 from stackr_engine.spawn.log import Log
 
@@ -20,129 +28,82 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _CHUNK = 16 * 1024
+_CONTAINERS_ENDS = ("stdin_end", "stdout_end", "stderr_end", "sync", "terminal_end")
 
 
 class Shim:
     """One container from its start to its end."""
 
-    def __init__(self, header: dict[str, Any], fds: list[int], boot: str):
+    __slots__ = ("attached", "fds", "header", "log", "name", "outputs", "pid", "pidfd", "terminal")
+
+    def __init__(self, header: dict[str, Any], fds: dict[str, int]):
         self.header = header
-        self.folder: str = header["folder"]
-        self.boot = boot
-        self.pid = -1
-        self.pidfd = -1
-        self.outputs: dict[int, str] = {}
-        log = header.get("log")
-        self.log = Log(log["path"], log["max_size"], log["max_file"]) if log else None
-        self.oom_kills = self._count_oom_kills()
-        self.attached = Attachments(self.folder)
-        for fd in fds:
-            self.attached.add(fd)
+        self.fds = fds
+        self.name = "stackr-shim"
+        self.pid = self.pidfd = -1
+        self.terminal = fds.get("terminal", -1)
+        self.outputs = {fds[name]: name for name in ("stdout", "stderr") if name in fds}
+        self.log = Log(**header["log"]) if header["log"] else None
+        self.attached = Attachments(fds["listener"], fds.get("stdin", -1), self.terminal >= 0)
 
-    def start(self, request: _socket.socket) -> None:
-        """Fork the first process, register it, let it go, and answer the request."""
-        files.remove(self.folder, files.EXIT)
-        ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
-        streams = self._streams()
-        self._enter_pid_namespace()
-        self.pid = os.fork()
-        if self.pid == 0:
-            _run_init(request, self.header, streams, theirs)
-        theirs.close()
-        for fd in streams:
-            if fd != stdio.NONE:
-                os.close(fd)
-        self.pidfd = os.pidfd_open(self.pid)
-        started = self._register()
-        try:
-            ours.send(b"g", _socket.MSG_NOSIGNAL)
-        except OSError:
-            pass  # it failed already: the reason is waiting to be read
-        error = self._await_program(ours)
-        ours.close()
-        self._answer(request, started, error)
-
-    def _enter_pid_namespace(self) -> None:
-        """Make the next fork's child the first process of a PID namespace, or one of another's."""
+    def run(self, request: int) -> NoReturn:
+        """Fork the first process and be its shim."""
         namespace = self.header["pid_namespace"]
         if namespace == "new":
             syscalls.unshare(syscalls.CLONE_NEWPID)
         elif namespace:
             init.join_namespace(namespace, syscalls.CLONE_NEWPID)
-
-    def _answer(
-        self, request: _socket.socket, started: dict[str, Any], error: dict[str, Any] | None
-    ) -> None:
-        if error is not None:
-            os.kill(self.pid, 9)
-            os.waitpid(self.pid, 0)
-            files.remove(self.folder, files.PID)
-            wire.send(request, wire.to_json(error))
-            os._exit(1)
-        self.attached.listen()
-        shim_pidfd = os.pidfd_open(os.getpid())
-        try:
-            wire.send(request, wire.to_json(started), (shim_pidfd, self.pidfd))
-        except OSError:
-            pass  # the resident died meanwhile: the next one finds pid.json
-        os.close(shim_pidfd)
-        request.close()
-
-    def _streams(self) -> list[int]:
-        """Make the pipes; return the container's ends. A terminal is made by the container."""
-        if self.header.get("tty"):
-            return [stdio.NONE] * 3
-        stdin = stdio.NONE
-        if self.header.get("stdin_open"):
-            stdin, self.attached.stdin = os.pipe()
-        out, out_end = os.pipe()
-        err, err_end = os.pipe()
-        self.outputs = {out: "stdout", err: "stderr"}
-        return [stdin, out_end, err_end]
-
-    def _register(self) -> dict[str, Any]:
-        shim = os.getpid()
-        value = {
-            "pid": self.pid,
-            "start_time": files.start_time(self.pid),
-            "shim_pid": shim,
-            "shim_start_time": files.start_time(shim),
-            "boot_id": self.boot,
-        }
-        files.write(self.folder, files.PID, value)
-        return value
-
-    def _await_program(self, sync: _socket.socket) -> dict[str, Any] | None:
-        """Read until the program runs (end of file); return the error if it does not."""
-        while True:
-            try:
-                message, fds = wire.receive(sync)
-            except (EOFError, ConnectionResetError):
-                return None
-            if not fds:
-                error: dict[str, Any] = wire.from_json(message)
-                return error
-            self.outputs = {fds[0]: "stdout"}
-            self.attached.terminal = fds[0]
-            if self.header.get("size"):
-                rows, columns = self.header["size"]
-                self.attached.resize(rows.to_bytes(2, "little") + columns.to_bytes(2, "little"))
+        self.pid = os.fork()
+        if self.pid == 0:
+            init.main(request, self.header, self.fds)
+        self.pidfd = os.pidfd_open(self.pid)
+        os.close(request)
+        for name in _CONTAINERS_ENDS:
+            if name in self.fds:
+                os.close(self.fds[name])
+        if "attach" in self.fds:
+            self.attached.add(self.fds["attach"])
+        self.serve()
 
     def serve(self) -> NoReturn:
         """Pass output on until the container ends, then record how it did."""
         poller = self.attached.poller
-        for fd in (self.pidfd, *self.outputs):
-            poller.register(fd, select.POLLIN)
+        for fd in (self.pidfd, self.terminal, *self.outputs):
+            if fd >= 0:
+                poller.register(fd, select.POLLIN)
         while True:
             for fd, events in poller.poll():
-                if fd in self.outputs:
-                    # A paused stream still reports that its other end is closed.
-                    if events & select.POLLIN or not self.attached.is_behind():
-                        self._pump(fd)
-                elif fd == self.pidfd:
-                    self._end()
-                else:
-                    self.attached.handle(fd, self.outputs)
+                self._handle(fd, events)
+
+    def _handle(self, fd: int, events: int) -> None:
+        if fd in self.outputs:
+            # A paused stream still reports that its other end is closed.
+            if events & select.POLLIN or not self.attached.is_behind():
+                self._pump(fd)
+        elif fd == self.pidfd:
+            self._end()
+        elif fd == self.terminal:
+            self._take_terminal()
+        else:
+            self.attached.handle(fd, self.outputs)
+
+    def _take_terminal(self) -> None:
+        """Receive the terminal that the first process opened."""
+        self.attached.poller.unregister(self.terminal)
+        sock = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, self.terminal)
+        self.terminal = -1
+        try:
+            master = wire.receive(sock)[1][0]
+        except (EOFError, OSError):
+            return
+        finally:
+            sock.close()
+        self.outputs[master] = "stdout"
+        self.attached.poller.register(master, select.POLLIN)
+        self.attached.set_terminal(master)
+        if self.header["size"]:
+            rows, columns = self.header["size"]
+            self.attached.resize(rows.to_bytes(2, "little") + columns.to_bytes(2, "little"))
 
     def _pump(self, fd: int) -> bool:
         """Pass one chunk on; return False at the stream's end."""
@@ -169,6 +130,8 @@ class Shim:
         _, status = os.waitpid(self.pid, 0)
         finished = time.time_ns()
         code = os.waitstatus_to_exitcode(status)
+        if self.terminal >= 0:
+            self._take_terminal()
         for fd in list(self.outputs):
             os.set_blocking(fd, False)
             while self._pump(fd):
@@ -179,41 +142,12 @@ class Shim:
             "code": code if code >= 0 else 128 - code,
             "signal": max(0, -code),
             "finished_at": finished,
-            "oom_killed": self._count_oom_kills() > self.oom_kills,
+            "oom_killed": files.oom_kills(self.header["oom_file"]) > self.header["oom_kills"],
         }
+        folder = self.header["folder"]
         try:
-            files.write(self.folder, files.EXIT, value)
+            files.write(folder, files.EXIT, value)
+            files.remove(folder, files.ATTACH)
             self.attached.finish()
         finally:
             os._exit(0)
-
-    def _count_oom_kills(self) -> int:
-        """Read the cgroup's count of processes killed for want of memory."""
-        if not self.header.get("oom_file"):
-            return 0
-        try:
-            text = files.read_bytes(self.header["oom_file"])
-        except OSError:
-            return 0
-        lines = text.splitlines()
-        return sum(int(line.split()[1]) for line in lines if line.startswith(b"oom_kill "))
-
-
-def _run_init(
-    request: _socket.socket, header: dict[str, Any], streams: list[int], sync: _socket.socket
-) -> NoReturn:
-    """Read the rest of the request, which only the first process needs, and run it."""
-    try:
-        body = wire.from_json(wire.receive(request)[0])
-        body["seccomp"] = wire.receive(request)[0]
-        init.run(header | body, streams, sync)
-    finally:
-        os._exit(1)
-
-
-def run(request: _socket.socket, header: dict[str, Any], fds: list[int], boot: str) -> NoReturn:
-    """Be a shim."""
-    syscalls.set_name("stackr-shim")
-    shim = Shim(header, fds, boot)
-    shim.start(request)
-    shim.serve()

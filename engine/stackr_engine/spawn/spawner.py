@@ -12,13 +12,16 @@ import gc
 import os
 import sys
 
-from stackr_engine.spawn import execute, files, process, service, shim, syscalls, wire
+from stackr_engine.spawn import execute, init, process, service, shim, syscalls, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import NoReturn
+    from typing import Any, NoReturn
+
+    Job = shim.Shim | execute.Runner | service.Service
 
 _FIRST, _SECOND = "seal", "serve"
+_LONGEST = 128 * 1024
 
 
 def main(argv: list[str]) -> None:
@@ -68,61 +71,57 @@ def prepare() -> None:
 
 
 def serve(requests: _socket.socket) -> NoReturn:
-    """Fork for each request until the resident is gone."""
-    boot = files.boot_id()
-    space = _socket.CMSG_SPACE(4)
+    """Fork for each request until the resident is gone.
+
+    All that can be done before the fork is: what this process touches, its forks share.
+    """
+    space = _socket.CMSG_SPACE(wire.MAX_FDS * 4)
+    own = requests.fileno()
     while True:
-        data, ancillary, _, _ = requests.recvmsg(1, space, _socket.MSG_CMSG_CLOEXEC)
-        if not data:
+        text, ancillary, _, _ = requests.recvmsg(_LONGEST, space, _socket.MSG_CMSG_CLOEXEC)
+        if not text:
             os._exit(0)
-        for fd in wire.descriptors(ancillary):
-            _fork(fd, requests, boot)
+        fds = wire.descriptors(ancillary)
+        try:
+            job = _job(wire.from_json(text), fds)
+            if os.fork() == 0:
+                _do(job, fds[0], own)
+        except Exception as error:
+            _refuse(fds[0], error)
+        for fd in fds:
+            os.close(fd)
 
 
-def _fork(fd: int, requests: _socket.socket, boot: str) -> None:
+def _job(header: dict[str, Any], fds: list[int]) -> Job:
+    """Prepare what a request asks for; its first descriptor is where it is answered."""
+    named = dict(zip(header["fds"], fds[1:], strict=True))
+    match header["op"]:
+        case "start":
+            return shim.Shim(header, named)
+        case "exec":
+            return execute.Runner(header, named)
+        case _:
+            return service.Service(header, named)
+
+
+def _do(job: Job, request: int, requests: int) -> NoReturn:
     try:
-        pid = os.fork()
-    except OSError as error:
-        _refuse(fd, error)
-        return
-    if pid:
-        os.close(fd)
-        return
-    try:
+        os.close(requests)
         _signal.signal(_signal.SIGCHLD, _signal.SIG_DFL)
         os.setsid()
-        requests.close()
-        _answer(_socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd), boot)
+        syscalls.set_name(job.name)
+        job.run(request)
+    except Exception as error:
+        _refuse(request, error)
     finally:
         os._exit(1)
 
 
-def _refuse(fd: int, error: OSError) -> None:
-    request = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fd)
-    _send_error(request, error)
-    request.close()
-
-
-def _send_error(request: _socket.socket, error: BaseException) -> None:
-    from stackr_engine.spawn import init
-
+def _refuse(fd: int, error: Exception) -> None:
+    request = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(fd))
     try:
         wire.send(request, wire.to_json({"error": init.describe(error)}))
     except OSError:
         return  # nobody waits for it
-
-
-def _answer(request: _socket.socket, boot: str) -> None:
-    """Read the request's header and become what it asks for."""
-    try:
-        text, fds = wire.receive(request)
-        header = wire.from_json(text)
-        match header["op"]:
-            case "start":
-                shim.run(request, header, fds, boot)
-            case "exec":
-                execute.run(request, header, fds)
-            case "service":
-                service.run(request, header, fds)
-    except Exception as error:
-        _send_error(request, error)
+    finally:
+        request.close()

@@ -51,7 +51,6 @@ RESOLVE_IN_ROOT = 0x10
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
-PR_SET_NAME = 15
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -68,6 +67,9 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
+# Looked up once, here: a look-up makes objects, and they would be memory in every shim.
+_unshare, _setns, _mount, _umount2 = _libc.unshare, _libc.setns, _libc.mount, _libc.umount2
+_fstatfs, _capset, _setdomainname = _libc.fstatfs, _libc.capset, _libc.setdomainname
 _prctl = _libc.prctl
 _prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
 
@@ -105,23 +107,23 @@ def _call(number: int, *arguments: object, name: object = None) -> int:
 
 def unshare(flags: int) -> None:
     """Call unshare(2)."""
-    _checked(_libc.unshare(flags))
+    _checked(_unshare(flags))
 
 
 def setns(fd: int, flags: int) -> None:
     """Call setns(2)."""
-    _checked(_libc.setns(fd, flags))
+    _checked(_setns(fd, flags))
 
 
 def mount(source: str, target: str, fstype: str, flags: int, data: str) -> None:
     """Call mount(2); raise OSError with the target."""
     arguments = (os.fsencode(source), os.fsencode(target), fstype.encode())
-    _checked(_libc.mount(*arguments, ctypes.c_ulong(flags), os.fsencode(data) or None), target)
+    _checked(_mount(*arguments, ctypes.c_ulong(flags), os.fsencode(data) or None), target)
 
 
 def umount2(target: str, flags: int) -> None:
     """Call umount2(2); raise OSError with the target."""
-    _checked(_libc.umount2(os.fsencode(target), flags), target)
+    _checked(_umount2(os.fsencode(target), flags), target)
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
@@ -177,7 +179,7 @@ def mount_setattr(fd: int, recursive: bool, on: int, off: int, propagation: int 
 def fstatfs_type(fd: int) -> int:
     """Call fstatfs(2) and return the file system's magic number."""
     buffer = _Statfs()
-    _checked(_libc.fstatfs(fd, ctypes.byref(buffer)))
+    _checked(_fstatfs(fd, ctypes.byref(buffer)))
     return int(buffer.f_type)
 
 
@@ -188,8 +190,9 @@ def prctl(option: int, *arguments: int) -> int:
 
 def set_name(name: str) -> None:
     """Set the name that ps shows for this process, at most 15 bytes of it."""
-    buffer = ctypes.create_string_buffer(name.encode()[:15])
-    prctl(PR_SET_NAME, ctypes.addressof(buffer))
+    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
+    os.write(fd, name.encode())
+    os.close(fd)
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
@@ -197,7 +200,7 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
     header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
     low = (effective & 0xFFFFFFFF, permitted & 0xFFFFFFFF, inheritable & 0xFFFFFFFF)
     data = (ctypes.c_uint32 * 6)(*low, effective >> 32, permitted >> 32, inheritable >> 32)
-    _checked(_libc.capset(header, data), "capset")
+    _checked(_capset(header, data), "capset")
 
 
 def seccomp(flags: int, program: bytes) -> None:
@@ -219,4 +222,4 @@ def rt_sigaction_default(number: int) -> None:
 def setdomainname(name: str) -> None:
     """Call setdomainname(2)."""
     raw = name.encode()
-    _checked(_libc.setdomainname(raw, ctypes.c_size_t(len(raw))), name)
+    _checked(_setdomainname(raw, ctypes.c_size_t(len(raw))), name)

@@ -1,0 +1,99 @@
+"""The resident's part of one start: it makes what the shim holds, and registers what it forked."""
+
+import os
+import socket
+import struct
+from typing import Any, Self
+
+from stackr_engine.spawn import files, wire
+from stackr_engine.spawn.request import Started, StartRequest
+
+_UCRED = struct.Struct("iII")
+
+
+class Launch:
+    """The descriptors of one start; as a context it closes the resident's copies at the end.
+
+    `fds` names what the shim gets: its ends (`stdout`) and the container's (`stdout_end`).
+    """
+
+    def __init__(self, request: StartRequest):
+        self.request = request
+        self.fds: dict[str, int] = {}
+        self._boot = files.boot_id()
+        self._sync: socket.socket | None = None
+
+    def __enter__(self) -> Self:
+        folder = str(self.request.folder)
+        for name in (files.EXIT, files.PID, files.ATTACH):
+            files.remove(folder, name)
+        try:
+            self._open(folder)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _open(self, folder: str) -> None:
+        self._sync, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sync.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self.fds["sync"] = theirs.detach()
+        self.fds["listener"] = _listener(folder)
+        if self.request.tty:
+            ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.fds |= {"terminal": ours.detach(), "terminal_end": theirs.detach()}
+            return
+        for name in ("stdout", "stderr"):
+            self.fds[name], self.fds[f"{name}_end"] = os.pipe()
+        if self.request.stdin_open:
+            self.fds["stdin_end"], self.fds["stdin"] = os.pipe()
+
+    def __exit__(self, *_: object) -> None:
+        for fd in self.fds.values():
+            os.close(fd)
+        if self._sync is not None:
+            self._sync.close()
+
+    def register(self) -> Started | None:
+        """Hear from the first process who it is, and write that down before its program may run.
+
+        None: it was not even forked.
+        """
+        assert self._sync is not None
+        os.close(self.fds.pop("sync"))
+        _, ancillary, _, _ = self._sync.recvmsg(1, socket.CMSG_SPACE(_UCRED.size))
+        if not ancillary:
+            return None
+        pid = int(_UCRED.unpack(ancillary[0][2])[0])
+        pidfd = os.pidfd_open(pid)
+        value = {"pid": pid, "start_time": files.start_time(pid), "shim_pid": files.parent(pid)}
+        shim_pidfd = os.pidfd_open(value["shim_pid"])
+        value["shim_start_time"] = files.start_time(value["shim_pid"])
+        files.write(str(self.request.folder), files.PID, value | {"boot_id": self._boot})
+        return Started(**value, pidfd=shim_pidfd, init_pidfd=pidfd)
+
+    def go(self) -> dict[str, Any] | None:
+        """Let the program run; return the error if it does not."""
+        assert self._sync is not None
+        try:
+            self._sync.send(b"g", socket.MSG_NOSIGNAL)
+        except OSError:
+            pass  # it failed already: the reason is waiting
+        try:
+            error: dict[str, Any] = wire.from_json(wire.receive(self._sync)[0])["error"]
+        except (EOFError, ConnectionResetError):
+            return None
+        return error
+
+
+def _listener(folder: str) -> int:
+    """Open the attach socket; its path goes by descriptor, as an address holds 107 bytes only."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    place = os.open(folder, os.O_PATH | os.O_CLOEXEC)
+    try:
+        listener.bind(f"/proc/self/fd/{place}/{files.ATTACH}")
+        listener.listen(16)
+        listener.setblocking(False)
+    finally:
+        os.close(place)
+    return listener.detach()
