@@ -1,0 +1,39 @@
+"""The stack of a scenario: a copy of its folder, and at the end nothing left."""
+
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from stackr_engine.paths import Paths
+
+from tests.scenarios.runner import Stack
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+@pytest.fixture
+def port() -> int:
+    """A TCP port of the host that nobody has at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        number: int = probe.getsockname()[1]
+    return number
+
+
+@pytest.fixture
+def stack(
+    request: pytest.FixtureRequest, paths: Paths, tmp_path: Path, port: int
+) -> Iterator[Stack]:
+    """A stack in a copy of the scenario's folder, or of the example that is its parameter."""
+    source = Path(request.path).parent
+    if hasattr(request, "param"):
+        source = EXAMPLES / request.param
+    folder = tmp_path / source.name.replace("_", "")
+    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.pyc", "test_*"))
+    names = ("PORT", "GUESTBOOK_PORT", "COUNTER_PORT")
+    stack = Stack(folder, paths, dict.fromkeys(names, str(port)))
+    yield stack
+    stack.attempt("down", "-v", "-t", "0", "--remove-orphans")
+    stack.attempt("resident", "stop")
