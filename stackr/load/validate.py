@@ -1,7 +1,6 @@
 """A tree against the models: every mistake with its place and, for a key, what was meant."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -68,6 +67,8 @@ def _path_in(tree: Any, loc: Iterable[str | int]) -> Path:
 def _bad_key(path: Path, details: Any) -> tuple[str, str]:
     if details["ctx"]["pattern"] != "^x-":
         return f"the name must match {details['ctx']['pattern']}", ""
+    from difflib import get_close_matches  # only where something is wrong
+
     close = get_close_matches(str(path[-1]), known_keys(path[:-1]), 1, 0.6)
     return "unknown key", f"did you mean {close[0]}?" if close else ""
 

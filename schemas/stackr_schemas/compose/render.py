@@ -6,6 +6,7 @@ from typing import Any
 from stackr_schemas.compose.model import ComposeModel
 from stackr_schemas.compose.project import Project
 from stackr_schemas.compose.service import Service
+from stackr_schemas.compose.stack_file import StackFile
 
 SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 
@@ -16,22 +17,21 @@ def rendered(project: Project, with_extensions: bool = True) -> dict[str, Any]:
     Without extensions, only the top-level `x-` keys stay, and models are left out: the JSON
     form of Docker Compose has neither.
     """
-    found: dict[str, Any] = {"name": project.name}
-    for section in SECTIONS if with_extensions else SECTIONS[:-1]:
-        items = getattr(project, section)
-        if items or section == "services":
-            found[section] = {k: _item(items[k], with_extensions) for k in sorted(items)}
+    sections = SECTIONS if with_extensions else SECTIONS[:-1]
+    items = {section: getattr(project, section) for section in sections}
+    # One dump of the model that loading has built already: others would be built first, 15 ms.
+    dumped = StackFile.model_construct(None, **items).model_dump(exclude_defaults=True)
+    found: dict[str, Any] = {"name": project.name, "services": {}}
+    for section in sections:
+        if items[section]:
+            found[section] = _arranged(items[section], dumped[section], with_extensions)
     return found | {key: project.extensions[key] for key in sorted(project.extensions)}
 
 
 def rendered_service(service: Service) -> dict[str, Any]:
     """Write one service in long form, with extensions."""
-    found: dict[str, Any] = _item(service, True)
+    found: dict[str, Any] = _arranged(service, service.model_dump(exclude_defaults=True), True)
     return found
-
-
-def _item(model: ComposeModel, with_extensions: bool) -> Any:
-    return _arranged(model, model.model_dump(exclude_defaults=True), with_extensions)
 
 
 def _arranged(value: object, dumped: Any, with_extensions: bool) -> Any:
