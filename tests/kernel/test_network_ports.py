@@ -1,5 +1,6 @@
 """Published ports, from everywhere a client can be."""
 
+import os
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from tests.kernel.netns import (
 )
 
 pytestmark = pytest.mark.requires("root", "nft")
-PORT = 19080
+PORT = 20000 + os.getpid() % 2000 * 5
 
 
 @pytest.fixture
@@ -99,9 +100,18 @@ def test_containers_cannot_reach_the_hosts_loopback(machine: Machine, web: Box) 
             file.write("1")
         subprocess.run(["ip", "address", "del", "127.0.0.1/8", "dev", "lo"], check=False)
         subprocess.run(["ip", "route", "add", "127.0.0.1", "via", web.gateway], check=True)
-    with serve_tcp(None, "127.0.0.1", PORT):
-        assert answers(None, "127.0.0.1", PORT) == "127.0.0.1"
-        assert not can_connect(web.path, "127.0.0.1", PORT)
+    with serve_tcp(None, "127.0.0.1", PORT + 1):
+        assert answers(None, "127.0.0.1", PORT + 1) == "127.0.0.1"
+        assert not can_connect(web.path, "127.0.0.1", PORT + 1)
+
+
+def test_a_port_that_a_program_just_left_can_be_published(machine: Machine, web: Box) -> None:
+    with serve_tcp(None, "127.0.0.1", PORT + 2):
+        answers(None, "127.0.0.1", PORT + 2)
+        with pytest.raises(Conflict):
+            publish(machine, host_port=PORT + 2)
+    publish(machine, host_port=PORT + 2)
+    assert answers(None, "127.0.0.1", PORT + 2) == web.gateway
 
 
 def test_udp_is_published(machine: Machine, web: Box) -> None:
@@ -145,7 +155,7 @@ def test_the_engine_chooses_a_free_port(machine: Machine, web: Box) -> None:
 def test_a_taken_port_is_refused_before_anything_starts(paths: Paths) -> None:
     state = State(paths.database)
     networks = Networks(paths, state, lambda protocol, port: f"nginx {protocol} {port}")
-    wanted = [PublishedPort(container_port=80, host_port=port) for port in (PORT + 1, PORT)]
+    wanted = [PublishedPort(container_port=80, host_port=port) for port in (PORT - 1, PORT)]
     with serve_tcp(None, "0.0.0.0", PORT):
         message = rf"0\.0\.0\.0:{PORT}/tcp is in use by nginx tcp {PORT}"
         with pytest.raises(Conflict, match=message):

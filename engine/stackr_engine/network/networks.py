@@ -15,6 +15,7 @@ from stackr_schemas.network import Endpoint, NetworkSpec, NetworkState
 from stackr_engine.network import forwarding, ipam, ruleset
 from stackr_engine.network.bridge import Bridges, bridge_rule
 from stackr_engine.network.endpoints import Endpoints
+from stackr_engine.network.firewall import let_pass
 from stackr_engine.network.inventory import addresses, routed_subnets
 from stackr_engine.network.link import link_index
 from stackr_engine.network.netlink import NetlinkSocket
@@ -83,6 +84,7 @@ class Networks:
             uplinks = ruleset.uplink_elements(forwarding.uplinks(self._store))
             wanted = ruleset.bridge_elements(bridge_rule(network)) | uplinks
             commit(self._netfilter, ruleset.add(self._table, wanted))
+            self._let_pass(self.list())
         else:
             self.reconcile()
 
@@ -124,6 +126,7 @@ class Networks:
 
     def _rebuild_rules(self) -> None:
         networks = self.list()
+        self._let_pass(networks)
         if not networks:
             commit(self._netfilter, [self._table.add(), self._table.delete()])
             return
@@ -131,6 +134,11 @@ class Networks:
         parts += [ruleset.port_elements(rule) for _, rule in self._store.ports()]
         parts.append(ruleset.uplink_elements(forwarding.uplinks(self._store)))
         commit(self._netfilter, ruleset.rebuild(self._table, ruleset.merged(parts)))
+
+    def _let_pass(self, networks: Sequence[NetworkState]) -> None:
+        ours = f"sk{self._paths.tag}"
+        named = sorted({n.bridge for n in networks if not n.bridge.startswith(ours)})
+        let_pass(self._netfilter, self._paths.instance, [ours, *named] if networks else [])
 
     def _taken_subnets(self) -> set[ipam.Subnet]:
         here = {interface.network for _, interface in addresses(self._route)}

@@ -19,6 +19,7 @@ NETLINK_NETFILTER = 12
 SUBSYSTEM = 10
 BATCH_BEGIN, BATCH_END = 16, 17
 NEWTABLE, GETTABLE, DELTABLE, NEWCHAIN, NEWRULE, NEWSET = 0, 1, 2, 3, 6, 9
+GETCHAIN, GETRULE, DELRULE = 4, 7, 8
 NEWSETELEM, GETSETELEM, DELSETELEM = 12, 13, 14
 NLM_F_APPEND = 0x800
 LIST_ELEM = 1
@@ -140,6 +141,11 @@ class Table:
         """Append a rule."""
         body = text(1, self.name) + text(2, chain) + nested(4, *expressions)
         return self._message(NEWRULE, NLM_F_CREATE | NLM_F_APPEND, body, f"add rule to {chain}")
+
+    def insert_rule(self, chain: str, expressions: Sequence[bytes], mark: bytes) -> Message:
+        """Put a rule before all others of a chain; `mark` is its user data."""
+        body = text(1, self.name) + text(2, chain) + nested(4, *expressions) + mark
+        return self._message(NEWRULE, NLM_F_CREATE, body, f"insert rule into {chain}")
 
     def add_chains(self, chains: Sequence[Chain]) -> list[Message]:
         """Make chains, then fill them: a rule may jump to any of them."""

@@ -201,11 +201,23 @@ def _bound(protocol: str, address: str, port: int) -> socket.socket | None:
     try:
         if is_ipv6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        made.bind((address, port))
+        _bind(made, address, port)
     except BaseException:
         made.close()
         raise
     return made
+
+
+def _bind(made: socket.socket, address: str, port: int) -> None:
+    try:
+        made.bind((address, port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE or made.type != socket.SOCK_STREAM:
+            raise
+        # Connections that a server closed a minute ago are no hindrance, one that listens is;
+        # bound like this the port is not held as firmly, so it is the second choice.
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((address, port))
 
 
 def port_rules(port: PublishedPort, target: Lease) -> list[PortRule]:
