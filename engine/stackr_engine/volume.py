@@ -24,6 +24,8 @@ from stackr_engine.volume_copy import TreeCopy, copy_attributes
 
 # Longer names than Docker's pattern allows cannot be file names.
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]{1,254}")
+ANONYMOUS = "com.docker.volume.anonymous"
+"""The label of a volume that was made without a name for one container."""
 _COPYING = "_copying"
 _COPIED = "_copied"
 
@@ -55,12 +57,10 @@ class Volumes:
     ) -> Volume:
         """Make a volume, or raise Conflict; without a name it gets 64 hexadecimal digits."""
         _refuse_driver(driver, options or {})
-        is_anonymous = not name
+        anonymous = {} if name else {ANONYMOUS: ""}
         name = name or secrets.token_hex(32)
         _check_name(name)
-        volume = Volume(
-            name=name, created=time.time(), labels=dict(labels or {}), is_anonymous=is_anonymous
-        )
+        volume = Volume(name=name, created=time.time(), labels={**(labels or {}), **anonymous})
         if not self._write(volume):
             raise Conflict(f"volume {name} exists already")
         return volume

@@ -12,5 +12,3 @@ class Volume(Frozen):
     created: float
     """Seconds since the epoch."""
     labels: dict[str, str] = Field(default_factory=dict)
-    is_anonymous: bool = False
-    """Made without a name for one container, and removed with it by `down -v`."""

@@ -122,6 +122,13 @@ def test_what_someone_unmounted_is_mounted_again(images: RootfsImages) -> None:
     assert (Path(lower) / "usr").is_dir()
 
 
+def test_a_container_that_starts_again_finds_the_machine_mounted(images: RootfsImages) -> None:
+    image = images.resolve("rootfs:/", Path("/"))
+    images.release()
+    assert images.ready(image) == image
+    assert (Path(image.lowers[0]) / "usr").is_dir()
+
+
 def test_a_released_machine_leaves_running_containers_alone(
     images: RootfsImages, paths: Paths
 ) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stackr_engine import trash
 from stackr_engine.paths import Paths
-from stackr_engine.volume import Volumes
+from stackr_engine.volume import ANONYMOUS, Volumes
 from stackr_schemas.errors import Conflict, NotFound, StackrError
 
 pytestmark = pytest.mark.requires("root")
@@ -181,7 +181,7 @@ def test_a_volume_keeps_its_labels(volumes: Volumes, paths: Paths) -> None:
 def test_a_volume_without_a_name_gets_64_digits(volumes: Volumes) -> None:
     volume = volumes.create()
     assert len(volume.name) == 64
-    assert volume.is_anonymous
+    assert ANONYMOUS in volume.labels
     assert volumes.list() == [volume]
 
 

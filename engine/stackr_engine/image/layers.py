@@ -94,12 +94,8 @@ class Layers:
 
     def clean(self) -> None:
         """Forget what a killed process or a power cut left unfinished; once, at the start."""
-        rows = self._state.query("SELECT chain, folder, boot FROM image_layers")
-        for row in rows:
-            is_on_disk = row["boot"] in ("", self._boot)
-            if not is_on_disk or not (self._folder / row["folder"]).is_dir():
-                self.remove(row["chain"])
-        kept = {row["folder"] for row in self._state.query("SELECT folder FROM image_layers")}
+        rows = self._state.query("SELECT folder, boot FROM image_layers")
+        kept = {row["folder"] for row in rows if row["boot"] in ("", self._boot)}
         for name in os.listdir(self._folder):
             if name not in kept:
                 trash.discard(self._paths, self._folder / name)
@@ -120,14 +116,21 @@ class Layers:
             database.executemany("UPDATE image_layers SET boot = '' WHERE chain = ?", rows)
 
     def _keep(self, chain: str, temporary: Path, size: int) -> str:
-        name = "".join(secrets.choice(_LETTERS) for _ in range(8))
         with self._state.transaction() as database:
             database.execute(
-                "INSERT OR REPLACE INTO image_layers VALUES (?, ?, ?, ?)",
-                (chain, name, size, self._boot),
+                "INSERT INTO image_layers VALUES (?, ?, ?, ?) "
+                "ON CONFLICT (chain) DO UPDATE SET boot = ?4",
+                (chain, _new_name(), size, self._boot),
             )
+        # A layer that is unpacked again gets its old name: containers remember it.
+        [row] = self._state.query("SELECT folder FROM image_layers WHERE chain = ?", chain)
+        name = row["folder"]
         os.rename(temporary, self._folder / name)
         return f"{self._folder}/{name}"
+
+
+def _new_name() -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(8))
 
 
 def unpack(

@@ -38,6 +38,14 @@ class RootfsImages:
                 )
         return _image(reference, _identity(folder), (str(folder),))
 
+    def ready(self, image: Image) -> Image:
+        """Return an image that was resolved before, mounted again if need be."""
+        if image.id == _image(image.reference, "/", ()).id:
+            return image.model_copy(update={"lowers": self._host.lowers()})
+        if not Path(image.lowers[0]).is_dir():
+            raise NotFound(f"image {image.reference}: the folder {image.lowers[0]} is gone")
+        return image
+
     def release(self) -> None:
         """Unmount what `rootfs:/` needs."""
         self._host.release()

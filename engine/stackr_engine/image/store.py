@@ -83,6 +83,18 @@ class ImageStore:
                 return self._layout(self._layouts.find(reference, base_dir), reference)
         return self._named(reference)
 
+    def ready(self, image: Image) -> Image:
+        """Return an image that was resolved before, made ready again, as after a reboot.
+
+        A container that starts again runs what it was made from, whatever the name means by now.
+        """
+        if image.reference.startswith(rootfs.PREFIX):
+            return self._rootfs.ready(image)
+        if _are_there(image):
+            return image
+        with self._garbage.held():
+            return self._image(self._records.find(image.id), image.reference)
+
     def get(self, reference: str) -> StoredImage:
         """Return what is known of an image by name, id or start of an id; raise NotFound."""
         return self._records.find(reference)
