@@ -28,6 +28,7 @@ class Launch:
         for name in (files.EXIT, files.PID, files.ATTACH):
             files.remove(folder, name)
         try:
+            _make_folders(self.request)
             self._open(folder)
         except BaseException:
             self.__exit__()
@@ -97,3 +98,18 @@ def _listener(folder: str) -> int:
     finally:
         os.close(place)
     return listener.detach()
+
+
+def _make_folders(request: StartRequest) -> None:
+    """Make the folders of the root; the uppermost layer's own attributes are those of "/"."""
+    if request.overlay is None:
+        return
+    os.makedirs(request.config["root"]["path"], mode=0o700, exist_ok=True)
+    os.makedirs(request.overlay.work, mode=0o700, exist_ok=True)
+    try:
+        os.mkdir(request.overlay.upper)
+    except FileExistsError:
+        return
+    below = os.stat(request.overlay.lowers[0])
+    os.chown(request.overlay.upper, below.st_uid, below.st_gid)
+    os.chmod(request.overlay.upper, below.st_mode & 0o7777)

@@ -94,8 +94,11 @@ class StartRequest:
             "upper": self.overlay.upper,
             "work": self.overlay.work,
         }
+        linux = self.config.get("linux", {})
+        # The filter travels compiled; as an object it would only cost time.
+        slim = {name: value for name, value in linux.items() if name != "seccomp"}
         value = {
-            "config": self.config,
+            "config": self.config | {"linux": slim},
             "overlay": overlay,
             "user": self.user,
             "groups": list(self.groups),
