@@ -18,18 +18,27 @@ COMMANDS = {
     "create": ("up", "Create the containers of the services without starting them."),
     "down": ("down", "Stop and remove containers and networks."),
     "exec": ("exec", "Run a command in a running container of a service."),
+    "images": ("images", "List the images in the store."),
+    "import": ("import_", "Make an image from a folder or an archive of one."),
     "kill": ("kill", "Send a signal to the first process of running containers."),
+    "load": ("load", "Load images from an archive."),
     "logs": ("logs", "Show the output of containers."),
     "ps": ("ps", "List the project's containers."),
     "resident": ("resident", "Look at the resident process, or end it."),
     "restart": ("restart", "Restart containers; their addresses stay."),
+    "rmi": ("rmi", "Remove images."),
     "run": ("run", "Run a one-off command in a new container of a service."),
+    "save": ("save", "Save images as an archive."),
     "start": ("start", "Start containers that exist."),
     "stop": ("stop", "Stop containers without removing them."),
+    "tag": ("tag", "Give an image one more name."),
     "up": ("up", "Bring the stack up: create, recreate and start what needs it."),
     "version": ("version", "Print the version."),
 }
 """Verb → the module of `stackr.commands` that has its click command, and its line in the help."""
+
+_FUNCTIONS = {"exec": "exec_", "import": "import_"}
+"""Verbs that cannot be the names of functions."""
 
 
 class LazyGroup(click.Group):
@@ -44,7 +53,7 @@ class LazyGroup(click.Group):
         if name not in COMMANDS:
             return None
         module = importlib.import_module(f"stackr.commands.{COMMANDS[name][0]}")
-        command: click.Command = getattr(module, name.replace("exec", "exec_"))
+        command: click.Command = getattr(module, _FUNCTIONS.get(name, name))
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -110,12 +110,18 @@ class ImageStore:
         self._sync_later()
         return [name for image in images for name in image.names or (image.id,)]
 
-    def import_(self, source: Path | BinaryIO, name: str, config: ImageConfig | None = None) -> str:
+    def import_(
+        self,
+        source: Path | BinaryIO,
+        name: str,
+        config: ImageConfig | None = None,
+        comment: str = "imported",
+    ) -> str:
         """Make an image of one layer from a folder or an archive of one; return its id."""
         tag = (str(parse_reference(name)),) if name else ()
         with self._garbage.held():
             layer, diff_id = layer_of(self._blobs, source)
-            text = config_text(config or ImageConfig(), diff_id, "made by stackr import")
+            text = config_text(config or ImageConfig(), diff_id, comment)
             image = self._loader.from_store(text, [layer], tag)
         self._sync_later()
         return image.id
