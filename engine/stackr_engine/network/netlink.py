@@ -46,16 +46,23 @@ def u32(kind: int, value: int) -> bytes:
     return attribute(kind, struct.pack("=I", value))
 
 
-def attributes_of(data: bytes, offset: int = 0) -> dict[int, bytes]:
-    """Take attributes apart; of several of one kind the last stays."""
-    found = {}
+def _taken_apart(data: bytes, offset: int) -> Iterator[tuple[int, bytes]]:
     while offset + 4 <= len(data):
         length, kind = ATTRIBUTE.unpack_from(data, offset)
         if length < 4:
-            break
-        found[kind & NLA_TYPE_MASK] = data[offset + 4 : offset + length]
+            return
+        yield kind & NLA_TYPE_MASK, data[offset + 4 : offset + length]
         offset += (length + 3) & ~3
-    return found
+
+
+def attributes_of(data: bytes, offset: int = 0) -> dict[int, bytes]:
+    """Take attributes apart; of several of one kind the last stays."""
+    return dict(_taken_apart(data, offset))
+
+
+def each_attribute(data: bytes) -> list[bytes]:
+    """The values of a list of attributes."""
+    return [value for _, value in _taken_apart(data, 0)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,17 +12,17 @@ from stackr_schemas.container import Attachment, PublishedPort
 from stackr_schemas.errors import Conflict, NotFound
 from stackr_schemas.network import Endpoint, NetworkSpec, NetworkState
 
-from stackr_engine.network import forwarding, ipam, ruleset
+from stackr_engine.network import forwarding, ipam, observe, ruleset
 from stackr_engine.network.bridge import Bridges, bridge_rule
 from stackr_engine.network.endpoints import Endpoints
 from stackr_engine.network.firewall import let_pass
-from stackr_engine.network.inventory import addresses, routed_subnets
+from stackr_engine.network.inventory import addresses, links, routed_subnets
 from stackr_engine.network.link import link_index
 from stackr_engine.network.netlink import NetlinkSocket
 from stackr_engine.network.nftables import Table, commit, netfilter_socket
 from stackr_engine.network.options import bridge_options
 from stackr_engine.network.ports import HolderOfPort, Ports
-from stackr_engine.network.store import NetworkStore
+from stackr_engine.network.store import NetworkStore, by_gateway_rank
 from stackr_engine.paths import Paths
 from stackr_engine.state import State
 
@@ -130,10 +130,28 @@ class Networks:
         if not networks:
             commit(self._netfilter, [self._table.add(), self._table.delete()])
             return
+        commit(self._netfilter, ruleset.rebuild(self._table, self._wanted_elements(networks)))
+
+    def _wanted_elements(self, networks: Sequence[NetworkState]) -> ruleset.Elements:
         parts = [ruleset.bridge_elements(bridge_rule(network)) for network in networks]
         parts += [ruleset.port_elements(rule) for _, rule in self._store.ports()]
         parts.append(ruleset.uplink_elements(forwarding.uplinks(self._store)))
-        commit(self._netfilter, ruleset.rebuild(self._table, ruleset.merged(parts)))
+        return ruleset.merged(parts)
+
+    def observe(self) -> Sequence[observe.Deviation]:
+        """What the kernel holds otherwise than recorded; `reconcile` and `attach` put it right."""
+        networks, leases = self.list(), self._store.leases()
+        found = {link.name: link for link in links(self._route)}
+        bridges = {network.id: network.bridge for network in networks}
+        deviations = [
+            *observe.bridge_deviations(networks, found, set(addresses(self._route))),
+            *observe.host_deviations(leases, bridges, found),
+            *observe.inside_deviations(self._paths, leases),
+        ]
+        if networks:
+            wanted = self._wanted_elements(networks)
+            deviations += observe.rule_deviations(self._netfilter, self._table, wanted)
+        return deviations
 
     def _let_pass(self, networks: Sequence[NetworkState]) -> None:
         ours = f"sk{self._paths.tag}"
@@ -191,6 +209,13 @@ class Networks:
     def endpoints(self, container_id: str) -> EndpointList:
         """The endpoints of one container as recorded."""
         return [lease.endpoint for lease in self._store.leases_of(container_id)]
+
+    def host_address(self, container_id: str) -> str:
+        """The host's address as the container sees it; empty if it is in no network."""
+        networks = {network.id: network for network in self.list()}
+        for lease in by_gateway_rank(self._store.leases_of(container_id)):
+            return networks[lease.endpoint.network_id].spec.pools[0].gateway
+        return ""
 
     # Published ports
 

@@ -2,6 +2,7 @@
 
 import errno
 import struct
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
@@ -11,6 +12,8 @@ from stackr_engine.network.netlink import (
     Message,
     NetlinkSocket,
     attribute,
+    attributes_of,
+    each_attribute,
     nested,
     text,
 )
@@ -202,3 +205,31 @@ def commit(netfilter: NetlinkSocket, messages: list[Message]) -> None:
 def netfilter_socket() -> NetlinkSocket:
     """A socket for the calling thread's network namespace."""
     return NetlinkSocket(NETLINK_NETFILTER)
+
+
+def rule_counts(netfilter: NetlinkSocket, table: Table) -> Counter[str]:
+    """How many rules each chain of the table has."""
+    header = struct.pack(">BBH", table.family, 0, 0)
+    found = Counter[str]()
+    for body in netfilter.dump(SUBSYSTEM << 8 | GETRULE, header + text(1, table.name)):
+        attributes = attributes_of(body, 4)
+        if attributes[1].rstrip(b"\0").decode() == table.name:
+            found[attributes[2].rstrip(b"\0").decode()] += 1
+    return found
+
+
+def elements(netfilter: NetlinkSocket, table: Table, name: str) -> set[tuple[bytes, bytes]] | None:
+    """Keys and data of a set's elements, an interval's end as a key; None: there is no such set."""
+    header = struct.pack(">BBH", table.family, 0, 0)
+    place = text(1, table.name) + text(2, name)
+    try:
+        bodies = netfilter.dump(SUBSYSTEM << 8 | GETSETELEM, header + place)
+    except FileNotFoundError:
+        return None
+    found = set()
+    for body in bodies:
+        for element in each_attribute(attributes_of(body, 4).get(3, b"")):
+            parts = attributes_of(element)
+            key, data = (attributes_of(parts.get(kind, b"")).get(1, b"") for kind in (1, 2))
+            found.add((key, data))
+    return found

@@ -204,6 +204,11 @@ def _filter_chains() -> list[Chain]:
     ]
 
 
+def chains() -> list[Chain]:
+    """All our chains with their rules."""
+    return [*_filter_chains(), *_nat_chains()]
+
+
 def add(table: Table, elements: Elements) -> list[Message]:
     """Messages that add elements to their sets."""
     return [item for name, some in elements.items() for item in table.add_elements(name, some)]
@@ -217,8 +222,8 @@ def delete(table: Table, elements: Elements) -> list[Message]:
 def rebuild(table: Table, elements: Elements) -> list[Message]:
     """Messages that replace whatever is in the table, seen by no packet half-done."""
     sets = [table.add_set(item, number) for number, item in enumerate(SETS, 1)]
-    chains = table.add_chains([*_filter_chains(), *_nat_chains()])
-    return [table.add(), table.delete(), table.add(), *sets, *chains, *add(table, elements)]
+    rules = table.add_chains(chains())
+    return [table.add(), table.delete(), table.add(), *sets, *rules, *add(table, elements)]
 
 
 def uplink_elements(names: Iterable[str]) -> Elements:
