@@ -140,7 +140,8 @@ def converse(connection: _socket.socket) -> int | None:
         terminal = set_raw(kind == b"r", terminal)
     if terminal is not None:
         set_raw(False, terminal)
-    fail("the resident ended; containers run on. Run the command again to see where it stands")
+    log = socket_path()[:-5] + ".log"
+    fail(f"the resident ended; containers run on. Run the command again, or see {log}")
 
 
 def send_request(connection: _socket.socket) -> None:

@@ -209,7 +209,12 @@ class Container:
     def execute_detached(self, arguments: Sequence[str], options: ExecOptions) -> None:
         """Run a command inside that nobody waits for."""
         process = self.execute(arguments, options)
-        threading.Thread(target=lambda: (process.wait(), process.close()), daemon=True).start()
+
+        def forget() -> None:
+            process.wait()
+            process.close()
+
+        threading.Thread(target=forget, daemon=True).start()
 
     def probe(self, arguments: Sequence[str], timeout: float) -> bool:
         """Run a command inside; tell whether it ended with 0 within `timeout` seconds."""

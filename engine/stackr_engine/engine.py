@@ -13,7 +13,7 @@ from stackr_schemas.events import ContainerRemoved
 from stackr_schemas.image import Image
 from stackr_schemas.state import ContainerState
 
-from stackr_engine import containers
+from stackr_engine import containers, trash
 from stackr_engine.bus import Bus
 from stackr_engine.cgroup import open_cgroups
 from stackr_engine.container import Container
@@ -174,6 +174,9 @@ class Engine:
 
         Level-triggered: it reads the kernel and the disk, and puts right what the records say.
         """
+        trash.resume(self.paths)
+        self.volumes.clean()
+        self.images.clean()
         self.networks.reconcile()
         self.resolver.start_or_connect(self.spawner)
         for state in self.containers:

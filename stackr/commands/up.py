@@ -5,7 +5,6 @@ from typing import Any, Literal
 import click
 from stackr_schemas.errors import StackrError
 
-from stackr.attach import AttachOptions, attach
 from stackr.bring_up import BringUp
 from stackr.conditions import await_up
 from stackr.invocation import Invocation
@@ -62,6 +61,8 @@ def up(invocation: Invocation, /, services: tuple[str, ...], **given: Any) -> in
         )
     if given["detach"] or given["wait"] or given["no_start"]:
         return 0
+    from stackr.attach import AttachOptions, attach
+
     return attach(invocation, bring_up.desired, since, AttachOptions.of(given))
 
 

@@ -12,7 +12,6 @@ from stackr_schemas.compose.forms import text_pairs
 from stackr_schemas.compose.mount import device, file_mount, parse_mount
 from stackr_schemas.compose.port import parse_port
 from stackr_schemas.compose.service import STARTED, read_extends
-from stackr_schemas.compose.ulimit import ulimit
 from stackr_schemas.types import text_of
 
 from stackr.load.problem import Report
@@ -35,7 +34,6 @@ def _service(service: Map) -> None:
     if isinstance(build_map := service.get("build"), Map):
         _each(build_map, "secrets", lambda item: [file_mount(item)])
         _value(build_map, "additional_contexts", _contexts)
-        _limits(build_map)
     _by_name(service, "depends_on", STARTED)
     _by_name(service, "networks", None)
     _by_name(service, "models", None)
@@ -49,7 +47,6 @@ def _service(service: Map) -> None:
     _each(service, "secrets", lambda item: [file_mount(item)])
     _each(service, "configs", lambda item: [file_mount(item)])
     _each(service, "ports", _ports)
-    _limits(service)
     _drop_empty(service, "dns")
 
 
@@ -104,13 +101,6 @@ def _by_name(owner: Map, key: str, default: dict[str, Any] | None) -> None:
     for name, mark in value.placed():
         found.put(name, adopt(dict(default), mark) if default else None, mark)
     owner[key] = found
-
-
-def _limits(owner: Map) -> None:
-    limits = owner.get("ulimits")
-    if isinstance(limits, Map):
-        for name in limits:
-            _value(limits, name, ulimit)
 
 
 def _drop_empty(owner: Map, key: str) -> None:

@@ -58,6 +58,7 @@ class _Open:
     mark: Mark
     key: str | None = None
     key_mark: Mark | None = None
+    is_merge: bool = False
     defined: dict[str, Mark] = field(default_factory=dict)
     merges: list[tuple[Any, Mark]] = field(default_factory=list)
 
@@ -202,8 +203,7 @@ class _Builder:
                 top.value.add(value, mark)
         elif top.key is None:
             _set_key(top, value, mark)
-            plain = scalar is None or scalar.implicit[0]
-            top.key = MERGE if value == MERGE and plain else top.key
+            top.is_merge = value == MERGE and (scalar is None or scalar.implicit[0])
         else:
             _set_item(top, value, tag)
 
@@ -222,7 +222,7 @@ def _set_item(top: _Open, value: Any, tag: str | None) -> None:
     key, mark = top.key, top.key_mark
     assert isinstance(top.value, Map) and key is not None and mark is not None
     top.key = None
-    if key == MERGE:
+    if top.is_merge:
         top.merges += [(one, mark) for one in (value if isinstance(value, Seq) else [value])]
         return
     if tag in (RESET, OVERRIDE):
