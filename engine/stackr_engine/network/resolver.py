@@ -53,7 +53,7 @@ class Resolver:
         self._connection: socket.socket | None = None
         self._lock = threading.RLock()
         self._watcher: threading.Thread | None = None
-        self._pid = 0
+        self.pid = 0
         self._failure: Exception | None = None
 
     def start_or_connect(self, spawner: Spawner | None = None) -> None:
@@ -102,7 +102,7 @@ class Resolver:
         if self._watcher is not None:
             self._watcher.join()
         if not self._holding:
-            _wait_for_end(self._pid)
+            _wait_for_end(self.pid)
             self._socket_path.unlink(missing_ok=True)
 
     # Process and connection
@@ -143,7 +143,7 @@ class Resolver:
     def _use(self, connection: socket.socket) -> None:
         protocol, pid, *holding = connection.recv(PACKET).decode().split("\n")
         if int(protocol) == PROTOCOL:
-            self._pid = int(pid)
+            self.pid = int(pid)
             self._adopt(connection, set(holding), None)
             return
         # Left by an older version: the next update starts one that we understand.
@@ -174,7 +174,7 @@ class Resolver:
                 if self._connection is not connection:
                     return
                 self._connection = None
-                _reap(self._pid)
+                _reap(self.pid)
                 if self._zone and has_run:
                     self._start()
 
@@ -188,7 +188,7 @@ class Resolver:
         # Only a listener that is ours no more tells that the process has ended.
         _wait_readable(connection)
         try:
-            self._pid = int(connection.recv(PACKET).decode().split("\n")[1])
+            self.pid = int(connection.recv(PACKET).decode().split("\n")[1])
         except (OSError, IndexError) as error:
             self._failure = error
             return False

@@ -177,23 +177,25 @@ class Server:
         connection, _ = self._listener.accept()
         connection.setblocking(False)
         self._residents.add(connection)
-        self.loop.watch(connection, lambda: self._packet(connection), first=True)
+        self.loop.watch(connection, lambda: self._packets(connection), first=True)
         hello = [str(PROTOCOL), str(os.getpid()), *self._served]
         connection.send("\n".join(hello).encode())
 
-    def _packet(self, connection: socket.socket) -> None:
-        try:
-            data, descriptors, _, _ = socket.recv_fds(connection, PACKET, 2)
-        except BlockingIOError:
-            return
-        except OSError:
-            data, descriptors = b"", []
-        if not data:
-            self._residents.discard(connection)
-            self.loop.forget(connection)
-            self.loop.after(IDLE if self._served else 0, self._end_if_idle)
-            return
-        self._obey(data[:1], data[1:].decode(), descriptors)
+    def _packets(self, connection: socket.socket) -> None:
+        """Obey all that was said before any question is answered."""
+        while True:
+            try:
+                data, descriptors, _, _ = socket.recv_fds(connection, PACKET, 2)
+            except BlockingIOError:
+                return
+            except OSError:
+                data, descriptors = b"", []
+            if not data:
+                break
+            self._obey(data[:1], data[1:].decode(), descriptors)
+        self._residents.discard(connection)
+        self.loop.forget(connection)
+        self.loop.after(IDLE if self._served else 0, self._end_if_idle)
 
     def _obey(self, order: bytes, text: str, descriptors: list[int]) -> None:
         if order == b"u":
