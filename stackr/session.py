@@ -6,8 +6,8 @@ import signal
 import socket
 import struct
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +69,7 @@ class Session:
         """The client went away: nobody reads what we print."""
         self.interrupted = threading.Event()
         self._handlers: list[Callable[[int], None]] = []
+        self._delivering = threading.RLock()
         if link is not None:
             threading.Thread(target=self._listen, args=(link,), daemon=True).start()
 
@@ -88,17 +89,25 @@ class Session:
         self._deliver(signal.SIGHUP)
 
     def _deliver(self, number: int) -> None:
-        handlers = list(self._handlers)
-        for handler in handlers:
-            handler(number)
-        if not handlers and number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        with self._delivering:
+            for handler in self._handlers:
+                handler(number)
+            is_handled = bool(self._handlers)
+        if not is_handled and number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             self.interrupted.set()
 
-    def on_signal(self, handler: Callable[[int], None]) -> None:
-        """Call the handler, in the listening thread, for each signal from now on."""
-        self._handlers.append(handler)
+    @contextmanager
+    def on_signal(self, handler: Callable[[int], None]) -> Iterator[None]:
+        """Call the handler, in the listening thread, for each signal inside the `with` block."""
+        with self._delivering:
+            self._handlers.append(handler)
         if self.gone.is_set():
             handler(signal.SIGHUP)
+        try:
+            yield
+        finally:
+            with self._delivering:  # no handler runs any more when its block has ended
+                self._handlers.remove(handler)
 
     def check(self) -> None:
         """Raise Interrupted if the user wants this command to end."""

@@ -128,6 +128,14 @@ class Engine:
                 with suppress(StackrError):
                     self.remove_volume(name)
             self.bus.emit(ContainerRemoved(state.id, state.name))
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """With the last container gone, leave the host as it was before the first."""
+        with self._lock:
+            if not any(True for _ in self.containers):
+                self.images.release()
+                self.cgroups.remove_parent()
 
     def replace(
         self,
@@ -184,9 +192,12 @@ class Engine:
         known = {state.id for state in self.containers}
         for group in set(self.cgroups.list()) - known:
             self.cgroups.remove(group)
-        for namespace in self.paths.run.joinpath("netns").iterdir():
-            if namespace.name not in known:
-                self.networks.close_namespace(namespace.name)
+        for holder in self.networks.holders() - known:
+            self.networks.close_namespace(holder)
+        for folder in self.paths.state.joinpath("containers").iterdir():
+            if folder.name not in known:
+                trash.discard(self.paths, folder)
+        self._tidy()
 
 
 def volumes_of(state: ContainerState) -> set[str]:

@@ -141,10 +141,10 @@ def carry(session: Session, process: Executed, relay: Relay) -> int:
         else:
             process.kill(number)
 
-    session.on_signal(handle)
     relay.stop_with(process.pidfd)
     try:
-        relay.run()
+        with session.on_signal(handle):
+            relay.run()
         return process.wait()
     finally:
         process.close()

@@ -138,13 +138,13 @@ def carry(session: Session, engine: Engine, state: ContainerState, attachment: A
         else:
             engine.live(state.id).kill(number)
 
-    session.on_signal(handle)
-    if not state.spec.tty:
-        relay.run()
-        return
-    attachment.resize(*session.window_size())
-    session.raw_terminal(True)
-    try:
-        relay.run()
-    finally:
-        session.raw_terminal(False)
+    with session.on_signal(handle):
+        if not state.spec.tty:
+            relay.run()
+            return
+        attachment.resize(*session.window_size())
+        session.raw_terminal(True)
+        try:
+            relay.run()
+        finally:
+            session.raw_terminal(False)
