@@ -14,9 +14,11 @@ from stackr_schemas.errors import Conflict, NotFound, StackrError
 from stackr_schemas.network import Endpoint, NetworkState
 
 from stackr_engine.network import forwarding, ipam, namespace
+from stackr_engine.network.inventory import links
 from stackr_engine.network.link import (
     Veth,
     address_add,
+    bridge_join,
     default_route,
     link_delete,
     link_index,
@@ -156,7 +158,7 @@ class Endpoints:
         with namespace.entered(path) as descriptor, NetlinkSocket() as inside:
             missing = [p for p in points if not link_index(p.interface, inside.socket)]
             self._make_pairs(missing, networks, descriptor)
-            self._configure(inside, missing, leases)
+            self._configure(inside, points, leases)
         return points
 
     def _make_pairs(self, points: list[Endpoint], networks: NetworksByKey, descriptor: int) -> None:
@@ -180,17 +182,29 @@ class Endpoints:
             messages += veth_add(veth)
         self._route.apply(messages)
 
-    def _configure(self, inside: NetlinkSocket, made: list[Endpoint], leases: list[Lease]) -> None:
+    def _configure(
+        self, inside: NetlinkSocket, points: list[Endpoint], leases: list[Lease]
+    ) -> None:
         messages: list[Message] = []
-        indices = {p.network_id: link_index(p.interface, inside.socket) for p in made}
-        for point in made:
+        indices = {p.network_id: link_index(p.interface, inside.socket) for p in points}
+        for point in points:
             if not point.ipv6:
                 forwarding.without_ipv6(point.interface)
             for address in filter(None, (point.ipv4, point.ipv6)):
                 messages.append(address_add(indices[point.network_id], ip_interface(address)))
             messages.append(link_up(point.interface))
-        if made:
+        if points:
             inside.apply(messages + _default_routes(inside, leases))
+
+    def rejoin(self, networks: NetworksByKey) -> None:
+        """Put the host's ends of recorded endpoints into their bridges again, up."""
+        found = {link.name: link for link in links(self._route)}
+        for lease in self._store.leases():
+            network = networks[lease.endpoint.network_id]
+            link, bridge = found.get(lease.endpoint.host_interface), found[network.bridge]
+            if link is not None and (link.master != bridge.index or not link.is_up):
+                isolated = not bridge_options(network.spec).can_talk
+                self._route.apply(bridge_join(link.name, bridge.index, isolated=isolated))
 
     def detach(self, container: str, network_id: str) -> None:
         """Take the container out of a network. Raises NotFound if it is not in it."""

@@ -87,24 +87,28 @@ def veth_add(veth: Veth) -> list[Message]:
     body = _info() + text(IFLA_IFNAME, veth.host) + mtu
     body += u32(IFLA_GROUP, veth.group) if veth.group else b""
     body += nested(IFLA_LINKINFO, text(IFLA_INFO_KIND, "veth"), data)
-    join = _info(up=True) + text(IFLA_IFNAME, veth.host) + u32(IFLA_MASTER, veth.bridge)
     # No link-local address on a bridge's port: nothing talks to it, and each one costs
     # duplicate address detection and multicast reports.
     quiet = _info() + text(IFLA_IFNAME, veth.host) + no_link_local()
-    port = attribute(IFLA_BRPORT_MODE, b"\1")
-    port += attribute(IFLA_BRPORT_ISOLATED, b"\1") if veth.isolated else b""
-    # Hairpin: with bridge-nf-call-iptables a container that calls its own published port is
-    # translated inside the bridge and its frame must leave through the port it came from.
-    slave = nested(
-        IFLA_LINKINFO, text(IFLA_INFO_SLAVE_KIND, "bridge"), nested(IFLA_INFO_SLAVE_DATA, port)
-    )
-    tune = _info() + text(IFLA_IFNAME, veth.host) + slave
     purpose = f"make veth {veth.host} with {veth.peer}"
     return [
         Message(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body, purpose),
         Message(RTM_NEWLINK, 0, quiet, f"keep {veth.host} without link-local address", NO_IPV6),
-        Message(RTM_NEWLINK, 0, join, f"put {veth.host} into its bridge"),
-        Message(RTM_NEWLINK, 0, tune, f"set bridge options of {veth.host}"),
+        *bridge_join(veth.host, veth.bridge, isolated=veth.isolated),
+    ]
+
+
+def bridge_join(name: str, bridge: int, *, isolated: bool) -> list[Message]:
+    """Put a link into a bridge (an index), up; `isolated` ports do not reach each other."""
+    join = _info(up=True) + text(IFLA_IFNAME, name) + u32(IFLA_MASTER, bridge)
+    # Hairpin: with bridge-nf-call-iptables a container that calls its own published port is
+    # translated inside the bridge and its frame must leave through the port it came from.
+    port = attribute(IFLA_BRPORT_MODE, b"\1") + attribute(IFLA_BRPORT_ISOLATED, bytes([isolated]))
+    kind = text(IFLA_INFO_SLAVE_KIND, "bridge")
+    slave = nested(IFLA_LINKINFO, kind, nested(IFLA_INFO_SLAVE_DATA, port))
+    return [
+        Message(RTM_NEWLINK, 0, join, f"put {name} into its bridge"),
+        Message(RTM_NEWLINK, 0, _info() + text(IFLA_IFNAME, name) + slave, f"set up port {name}"),
     ]
 
 

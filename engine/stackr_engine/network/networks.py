@@ -117,6 +117,7 @@ class Networks:
         self._bridges.remove_others({network.bridge for network in networks})
         for network in networks:
             self._bridges.ensure(network)
+        self._endpoints.rejoin({network.id: network for network in networks})
         self._rebuild_rules()
 
     def settle(self) -> None:
