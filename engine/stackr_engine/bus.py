@@ -4,6 +4,7 @@ import queue
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from stackr_schemas.events import Event
 
@@ -13,7 +14,7 @@ class Bus:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._queues: list[queue.SimpleQueue[Event]] = []
+        self._queues: list[queue.SimpleQueue[Any]] = []
 
     def emit(self, event: Event) -> None:
         """Hand one event to all subscribers; never blocks."""
@@ -22,9 +23,11 @@ class Bus:
                 subscriber.put(event)
 
     @contextmanager
-    def subscribe(self) -> "Iterator[queue.SimpleQueue[Event]]":
-        """Give a queue of the events that happen inside the `with` block."""
-        subscriber: queue.SimpleQueue[Event] = queue.SimpleQueue()
+    def subscribe(
+        self, into: "queue.SimpleQueue[Any] | None" = None
+    ) -> "Iterator[queue.SimpleQueue[Any]]":
+        """Give a queue, or fill a given one, with what happens inside the `with` block."""
+        subscriber: queue.SimpleQueue[Any] = queue.SimpleQueue() if into is None else into
         with self._lock:
             self._queues.append(subscriber)
         try:

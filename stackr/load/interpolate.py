@@ -4,7 +4,7 @@ from typing import Any
 
 from stackr.load.problem import Report
 from stackr.load.template import Lookup, TemplateError, substitute
-from stackr.load.tree import Map, Mark, Path, Seq, dotted
+from stackr.load.tree import Map, Mark, Path, Seq, dotted, where
 
 MOST_NODES = 200_000
 
@@ -16,6 +16,7 @@ class Interpolation:
         self.lookup = lookup
         self.report = report
         self.nodes = 0
+        self.missing: set[str] = set()
 
     def copy(self, value: Any, path: Path = (), mark: Mark | None = None) -> Any:
         """Copy a tree; without a lookup the text stays as it is."""
@@ -54,10 +55,16 @@ class Interpolation:
         if self.lookup is None:
             return text
         try:
-            return substitute(text, self.lookup, self._missing)
+            return substitute(text, self.lookup, lambda name: self._missing(name, text, mark))
         except TemplateError as error:
             self.report.add(mark, dotted(path), str(error))
             return text
 
-    def _missing(self, name: str) -> None:
-        self.report.warn(f'The "{name}" variable is not set. Defaulting to a blank string.')
+    def _missing(self, name: str, text: str, mark: Mark | None) -> None:
+        if name not in self.missing:
+            self.missing.add(name)
+            message = f'The "{name}" variable is not set. Defaulting to a blank string.'
+            if f"${name}" in text and text != f"${name}":
+                message += " For a dollar sign write $$."
+            place = where(mark)
+            self.report.warn(f"{place}: {message}" if place else message)

@@ -11,6 +11,7 @@ from stackr_schemas.compose.stack_file import StackFile
 from stackr_schemas.compose.volume import Volume
 from stackr_schemas.errors import StackrError, Where
 
+from stackr.load.advice import advise
 from stackr.load.consistency import check, check_container_names
 from stackr.load.discover import Sources, find_sources
 from stackr.load.environment import ServiceFiles
@@ -88,6 +89,7 @@ def load_tree(options: LoadOptions, files: Files = DISK) -> Loaded:
     if not tree:
         report.check()
         raise report.fail("the stack file is empty", "begin with `services:`")
+    advise(tree, report)
     set_defaults(tree)
     if options.resolve_paths:
         home = options.environment.get("HOME", "")
