@@ -63,6 +63,7 @@ class Runner:
         pidfd = os.pidfd_open(pid)
         error = _await_program(ours)
         if error is not None:
+            os.waitpid(pid, 0)  # else it stays a zombie in the container
             wire.send(request, wire.to_json(error))
             os._exit(0)
         wire.send(request, wire.to_json({"pid": pid}), (pidfd, *master))
@@ -186,6 +187,7 @@ def _wait(request: _socket.socket, pid: int, pidfd: int, host_proc: int) -> NoRe
             os._exit(0)
         if not request.recv(64):
             kill_tree(pid, host_proc)
+            os.waitpid(pid, 0)
             os._exit(0)
 
 

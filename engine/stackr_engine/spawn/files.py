@@ -15,30 +15,30 @@ EXIT = "exit.json"
 ATTACH = "attach.sock"
 
 
-def write(folder: str, name: str, value: dict[str, Any]) -> None:
+def write(folder: str, file: str, value: dict[str, Any]) -> None:
     """Write a file whole, then rename it in: a reader sees the old or the new, never a part."""
-    temporary = f"{folder}/.{name}.{os.getpid()}"
+    temporary = f"{folder}/.{file}.{os.getpid()}"
     fd = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
         os.write(fd, wire.to_json(value))
     finally:
         os.close(fd)
-    os.rename(temporary, f"{folder}/{name}")
+    os.rename(temporary, f"{folder}/{file}")
 
 
-def read(folder: str, name: str) -> dict[str, Any] | None:
+def read(folder: str, file: str) -> dict[str, Any] | None:
     """Read such a file; None where there is none."""
     try:
-        value: dict[str, Any] = wire.from_json(read_bytes(f"{folder}/{name}"))
+        value: dict[str, Any] = wire.from_json(read_bytes(f"{folder}/{file}"))
     except FileNotFoundError:
         return None
     return value
 
 
-def remove(folder: str, name: str) -> None:
+def remove(folder: str, file: str) -> None:
     """Remove such a file if it is there."""
     try:
-        os.unlink(f"{folder}/{name}")
+        os.unlink(f"{folder}/{file}")
     except FileNotFoundError:
         return
 
@@ -63,6 +63,11 @@ def start_time(pid: int) -> int:
 def parent(pid: int) -> int:
     """Return the pid of a process's parent."""
     return int(_stat(pid)[1])
+
+
+def name(pid: int) -> str:
+    """Return the name that ps shows for a process."""
+    return read_bytes(f"/proc/{pid}/comm").decode(errors="replace").rstrip("\n")
 
 
 def _stat(pid: int) -> list[bytes]:

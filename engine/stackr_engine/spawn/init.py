@@ -72,12 +72,13 @@ class Init:
             *((_title(mount), self.mounting(mount)) for mount in self.mounts),
             ("make devices", self.make_devices),
             *([("open the terminal", self.open_terminal)] if self.process.get("terminal") else []),
-            ("mask paths", self.mask_paths),
             ("set kernel parameters", self.set_sysctls),
+            ("mask paths", self.mask_paths),
             ("set the host name", self.set_hostname),
             ("enter the root", self.enter_root),
             ("find the user", self.find_user),
             ("set limits", self.set_limits),
+            *([("hide our arguments", reaper.hide_arguments)] if self.request["init"] else []),
             ("enter the working folder", self.enter_cwd),
             ("drop privileges", self.drop_privileges),
         ]
@@ -160,7 +161,7 @@ class Init:
         masks.mask(self.root, self.linux.get("maskedPaths", []))
 
     def set_sysctls(self) -> None:
-        """Write kernel parameters of the new namespaces."""
+        """Write kernel parameters of the new namespaces, while /proc/sys can still be written."""
         masks.set_sysctls(self.proc, self.linux.get("sysctl", {}))
 
     def set_hostname(self) -> None:
@@ -258,6 +259,7 @@ def main(request: int, header: dict[str, Any], fds: dict[str, int]) -> NoReturn:
     code = _FAILED
     sync = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fds["sync"])
     try:
+        syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
         # Says who this is: the kernel adds the pid as the resident sees it.
         sync.send(b"h", _socket.MSG_NOSIGNAL)
         process.restore_signals()
@@ -270,6 +272,7 @@ def main(request: int, header: dict[str, Any], fds: dict[str, int]) -> NoReturn:
         text = describe(error)
         code = text["exit_code"]
         wire.send(sync, wire.to_json({"error": text}))
+        sync.recv(1)  # until the resident knows who this was
     finally:
         os._exit(code)
 

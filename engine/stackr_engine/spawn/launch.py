@@ -65,11 +65,23 @@ class Launch:
         _, ancillary, _, _ = self._sync.recvmsg(1, socket.CMSG_SPACE(_UCRED.size))
         if not ancillary:
             return None
-        pid = int(_UCRED.unpack(ancillary[0][2])[0])
+        try:
+            return self._write_down(int(_UCRED.unpack(ancillary[0][2])[0]))
+        except (FileNotFoundError, ProcessLookupError):
+            return None  # killed, as for want of memory
+
+    def _write_down(self, pid: int) -> Started:
         pidfd = os.pidfd_open(pid)
-        value = {"pid": pid, "start_time": files.start_time(pid), "shim_pid": files.parent(pid)}
-        shim_pidfd = os.pidfd_open(value["shim_pid"])
-        value["shim_start_time"] = files.start_time(value["shim_pid"])
+        shim = files.parent(pid)
+        shim_pidfd = os.pidfd_open(shim)
+        if files.name(shim) != "stackr-shim":  # it died, and somebody inherited its child
+            raise ProcessLookupError(shim)
+        value = {
+            "pid": pid,
+            "start_time": files.start_time(pid),
+            "shim_pid": shim,
+            "shim_start_time": files.start_time(shim),
+        }
         files.write(str(self.request.folder), files.PID, value | {"boot_id": self._boot})
         return Started(**value, pidfd=shim_pidfd, init_pidfd=pidfd)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import _signal
 import os
 
-from stackr_engine.spawn import process, syscalls, wire
+from stackr_engine.spawn import files, process, syscalls, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,15 @@ _FAULTS = {4, 5, 6, 7, 8, 11, 31}
 """Signals of the reaper's own errors: blocking or passing them on would hide those."""
 
 
+def hide_arguments() -> None:
+    """Overwrite this process's arguments: they name folders of the host, and ps shows them."""
+    text = files.read_bytes("/proc/self/stat")
+    start, end = (int(word) for word in text[text.rindex(b")") + 2 :].split()[45:47])
+    name = b"stackr-init"[: end - start - 1]
+    syscalls.overwrite(start, name + bytes(end - start - len(name)))
+    syscalls.set_name("stackr-init")
+
+
 def run(args: list[str], env: list[str], sync: _socket.socket) -> NoReturn:
     """Start the program as a child and stay; exit as it does, 128 + signal where it was killed."""
     blocked = [number for number in _ALL if number not in _FAULTS]
@@ -26,7 +35,6 @@ def run(args: list[str], env: list[str], sync: _socket.socket) -> NoReturn:
         _run_child(args, env, sync)
     sync.close()
     os.closerange(3, 1 << 20)
-    syscalls.set_name("stackr-init")
     while True:
         number = _signal.sigwait(blocked)
         if number == _signal.SIGCHLD:

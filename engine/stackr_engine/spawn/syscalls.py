@@ -223,3 +223,8 @@ def setdomainname(name: str) -> None:
     """Call setdomainname(2)."""
     raw = name.encode()
     _checked(_setdomainname(raw, ctypes.c_size_t(len(raw))), name)
+
+
+def overwrite(address: int, data: bytes) -> None:
+    """Write to this process's own memory."""
+    ctypes.memmove(address, data, len(data))
