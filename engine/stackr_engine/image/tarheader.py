@@ -43,7 +43,7 @@ def parse_header(block: bytes) -> Header | None:
         return None
     fields = _HEADER.unpack(block)
     digits = fields[6].strip(b" \0")
-    if not digits.isdigit() or _number(digits) != sum(block) - sum(fields[6]) + 8 * 0x20:
+    if not digits.isdigit() or _octal(digits) != sum(block) - sum(fields[6]) + 8 * 0x20:
         raise BadArchive("a header's checksum is wrong: this is not a tar archive, or damaged")
     magic = block[257:263]
     name = _text(fields[0])
@@ -72,14 +72,19 @@ def _text(field: bytes) -> bytes:
 
 def _number(field: bytes) -> int:
     """Read octal digits, or GNU's base 256 where the first bit is set."""
+    digits = field.rstrip(b"\0 ")
+    if digits.isdigit():
+        return _octal(digits)
     if field[0] & 0x80:
         value = int.from_bytes(field, "big", signed=False) & ~(0x80 << 8 * (len(field) - 1))
         return value - (1 << 8 * len(field) - 1) if field[0] & 0x40 else value
     digits = field.partition(b"\0")[0].strip(b" ")
-    if not digits:
-        return 0
-    if not digits.isdigit():
+    if digits and not digits.isdigit():
         raise BadArchive(f"a header has {digits!r} where a number belongs")
+    return _octal(digits or b"0")
+
+
+def _octal(digits: bytes) -> int:
     try:
         return int(digits, 8)
     except ValueError:
