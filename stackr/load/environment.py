@@ -1,5 +1,6 @@
 """The variables and labels of services, with those of their files."""
 
+import posixpath
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -21,6 +22,8 @@ class ServiceFiles:
 
     files: Files
     cwd: str
+    folder: str
+    """What relative paths start from, where they have not been resolved."""
     tree: Map
     report: Report
 
@@ -60,19 +63,21 @@ class ServiceFiles:
         found: Variables = {}
         for index, env_file in enumerate(service.env_file):
             path = f"services.{name}.env_file[{index}]"
-            if not self.files.is_file(env_file.path):
+            file = posixpath.join(self.folder, env_file.path)
+            if not self.files.is_file(file):
                 if env_file.required:
-                    self._note(path, f"env file {env_file.path} not found")
+                    self._note(path, f"env file {file} not found")
                 continue
-            read = self._read(env_file.path, env_file.format, path, known)
+            read = self._read(file, env_file.format, path, known)
             for key in read:
-                note(key, display_name(env_file.path, self.cwd))
+                note(key, display_name(file, self.cwd))
             found |= read
         return found
 
     def _labels(self, name: str, service: Service) -> dict[str, str]:
         found: dict[str, str] = {}
-        for index, file in enumerate(service.label_file):
+        for index, label_file in enumerate(service.label_file):
+            file = posixpath.join(self.folder, label_file)
             path = f"services.{name}.label_file[{index}]"
             if not self.files.is_file(file):
                 self._note(path, f"label file {file} not found")

@@ -47,7 +47,7 @@ def explained(options: LoadOptions, name: str, files: Files = DISK) -> list[Expl
         raise NotFound(f"no such service: {name}")
     service = (project.disabled | project.services)[name]
     sources: dict[str, str] = {}
-    reader = ServiceFiles(files, options.cwd, loaded.tree, loaded.report)
+    reader = ServiceFiles(files, options.cwd, project.working_dir, loaded.tree, loaded.report)
     values = reader.variables(name, service, project.environment, sources.__setitem__)
     loaded.report.check()
     raw = load_tree(replace(options, interpolate=False, normalize=False), files)

@@ -50,7 +50,9 @@ def load_project(options: LoadOptions, files: Files = DISK) -> Project:
         check(project, tree, report)
         report.check()
     if options.resolve_environment:
-        project = ServiceFiles(files, options.cwd, tree, report).resolved(project)
+        project = ServiceFiles(files, options.cwd, project.working_dir, tree, report).resolved(
+            project
+        )
         report.check()
     if options.check_consistency:
         check_container_names(project, tree, report)

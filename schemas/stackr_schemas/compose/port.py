@@ -21,7 +21,10 @@ class Port(ComposeModel):
     mode: str = ""
     host_ip: str = ""
     target: Int = 0
-    published: Annotated[str, BeforeValidator(lambda value: _published(value))] = ""
+    published: Annotated[
+        str,
+        BeforeValidator(lambda value: _published(value), json_schema_input_type=str | int),
+    ] = ""
     protocol: str = ""
     app_protocol: str = ""
 

@@ -3,6 +3,7 @@
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, model_serializer, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from stackr_schemas.compose.model import ComposeModel
 from stackr_schemas.types import Int
@@ -11,7 +12,7 @@ from stackr_schemas.types import Int
 class Ulimit(ComposeModel):
     """A soft and a hard limit, or a `single` value for both; -1: unlimited."""
 
-    single: Int = 0
+    single: SkipJsonSchema[Int] = 0
     soft: Int = 0
     hard: Int = 0
 
@@ -38,6 +39,8 @@ class Ulimit(ComposeModel):
 
 def ulimit(value: object) -> object:
     """Read one limit: a number is both."""
+    if isinstance(value, dict) and "single" in value:
+        raise ValueError("must be a number or have soft and hard")
     if isinstance(value, int | str) and not isinstance(value, bool):
         return {"single": value}
     return value
