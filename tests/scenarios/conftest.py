@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from stackr_engine.paths import Paths
 
-from tests.scenarios.runner import Stack
+from tests.scenarios.runner import Stack, eventually
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -34,6 +34,9 @@ def stack(
     shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.pyc", "test_*"))
     names = ("PORT", "GUESTBOOK_PORT", "COUNTER_PORT")
     stack = Stack(folder, paths, dict.fromkeys(names, str(port)))
-    yield stack
-    stack.attempt("down", "-v", "-t", "0", "--remove-orphans")
-    stack.attempt("resident", "stop")
+    try:
+        yield stack
+    finally:
+        stack.attempt("down", "-v", "-t", "0", "--remove-orphans")
+        stack.attempt("resident", "stop")
+        eventually(lambda: not stack.processes())

@@ -35,7 +35,7 @@ CASES = {
         ["stack.yaml:4", "nobody"],
     ),
     "neither image nor build": (
-        "services:\n  a:\n    command: true\n",
+        "services:\n  a:\n    command: sleep 1\n",
         ["stack.yaml", "image"],
     ),
     "a variable that must be set": (
@@ -76,7 +76,7 @@ def test_it_is_refused_by_place_and_name(stack: Stack, case: str) -> None:
 def test_no_file_at_all(stack: Stack) -> None:
     done = stack.attempt("up", "-d")
     assert done.status == 1
-    assert "no configuration file provided: not found" in done.err
+    assert "no stack file found" in done.err
     assert "stack.yaml" in done.err
 
 
