@@ -58,17 +58,34 @@ def test_containers_get_out_but_the_hosts_wires_stay_apart(
         assert not can_connect(one, "10.213.2.2", 80)
         networks.reconcile()
         assert not can_connect(one, "10.213.2.2", 80)
-        # A host that forwarded before does so still.
+        # Docker, say, comes and relies on forwarding.
+        tool("link", "add", "docker0", "type", "bridge")
         networks.close_namespace("web")
         for name in ("front", "private"):
             networks.remove(name)
-        assert can_connect(one, "10.213.2.2", 80)
-        networks.create(NetworkSpec(name="again"))
+        assert FORWARD.read_text() == "1\n"
+        # A host that forwards anyway is a router, and stays one.
         with state.transaction() as connection:
-            connection.execute("DELETE FROM forwarding")
-        networks.reconcile()
+            connection.execute("DELETE FROM uplinks")
+        networks.create(NetworkSpec(name="again"))
         assert can_connect(one, "10.213.2.2", 80)
     networks.remove("again")
+    networks.close()
+    state.close()
+
+
+def test_forwarding_ends_with_the_last_network(paths: Paths, hosts: tuple[Path, Path]) -> None:
+    state = State(paths.database)
+    networks = Networks(paths, state)
+    six = Path("/proc/sys/net/ipv6/conf/all/forwarding")
+    for _ in range(2):
+        networks.create(NetworkSpec(name="front", enable_ipv6=True))
+        networks.create(NetworkSpec(name="back"))
+        assert (FORWARD.read_text(), six.read_text()) == ("1\n", "1\n")
+        networks.remove("front")
+        assert FORWARD.read_text() == "1\n"
+        networks.remove("back")
+        assert (FORWARD.read_text(), six.read_text()) == ("0\n", "0\n")
     networks.close()
     state.close()
 

@@ -54,9 +54,9 @@ class Bridges:
         self._route.apply([address_add(index, gateway) for gateway in gateways])
         forwarding.allow_loopback(network.bridge)
         if not network.spec.internal:
-            forwarding.enable_ipv4(self._store, self._prefix)
-            if ipam.pool_of(network.spec, 6):
-                forwarding.enable_ipv6()
+            for version in (4, 6):
+                if ipam.pool_of(network.spec, version):
+                    forwarding.enable(self._store, version, self._prefix)
 
     def remove(self, name: str) -> None:
         """Take a bridge down now and let it go in the background: the kernel takes 30 ms."""

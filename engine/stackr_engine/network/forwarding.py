@@ -1,14 +1,15 @@
 """Kernel switches that containers' traffic needs: forwarding, and 127.0.0.1 on our bridges."""
 
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from stackr_engine.network.store import NetworkStore
+from stackr_engine.processes import boot_id
 
 IPV4 = Path("/proc/sys/net/ipv4")
 IPV6 = Path("/proc/sys/net/ipv6")
-BOOT = Path("/proc/sys/kernel/random/boot_id")
+SWITCHES = {4: IPV4 / "ip_forward", 6: IPV6 / "conf/all/forwarding"}
 
 
 def _write(file: Path, value: str) -> None:
@@ -16,35 +17,46 @@ def _write(file: Path, value: str) -> None:
         file.write_text(value)
 
 
-def enable_ipv4(store: NetworkStore, ours: str) -> None:
+def _links(ours: str) -> set[str]:
+    return {name for _, name in socket.if_nameindex() if not name.startswith((ours, "lo"))}
+
+
+def enable(store: NetworkStore, version: int, ours: str) -> None:
     """Let the host forward; first record the links between which it did not.
 
     The rules keep those apart, so that a host does not become a router between its own
     networks because it runs containers. `ours` is the prefix of our links.
     """
-    if (IPV4 / "ip_forward").read_text().strip() == "1":
+    switch = SWITCHES[version]
+    if not switch.exists() or switch.read_text().strip() != "0":
         return
-    names = [name for _, name in socket.if_nameindex() if not name.startswith((ours, "lo"))]
-    store.record_uplinks(BOOT.read_text().strip(), names)
-    _write(IPV4 / "ip_forward", "1")
+    store.record_uplinks(boot_id(), version, _links(ours))
+    if version == 6:
+        _keep_listening_to_routers()
+    switch.write_text("1")
 
 
-def uplinks(store: NetworkStore) -> Iterable[str]:
-    """The links to keep apart, if it was us who enabled forwarding since this boot."""
-    return store.uplinks(BOOT.read_text().strip()) or ()
-
-
-def enable_ipv6() -> None:
-    """Let the host forward IPv6, keeping the routes that its own router announces."""
-    if not IPV6.exists() or (IPV6 / "conf/all/forwarding").read_text().strip() == "1":
-        return
+def _keep_listening_to_routers() -> None:
     for link in (IPV6 / "conf").iterdir():
         # A router does not listen to router advertisements (1), unless told to (2): without this
         # the host would lose its own default route.
         accept = link / "accept_ra"
         if link.name not in ("all", "default") and accept.read_text().strip() == "1":
             accept.write_text("2")
-    _write(IPV6 / "conf/all/forwarding", "1")
+
+
+def disable(store: NetworkStore, ours: str, leaving: Collection[str]) -> None:
+    """Put back what `enable` found, unless a link has come since that may need forwarding."""
+    for version, switch in SWITCHES.items():
+        recorded = store.uplinks(boot_id(), version)
+        if recorded is not None and _links(ours) - set(leaving) <= set(recorded):
+            _write(switch, "0")
+            store.forget_uplinks(version)
+
+
+def uplinks(store: NetworkStore, version: int) -> Collection[str]:
+    """The links to keep apart, if it was us who enabled forwarding since this boot."""
+    return store.uplinks(boot_id(), version) or ()
 
 
 def allow_loopback(bridge: str) -> None:
@@ -54,6 +66,5 @@ def allow_loopback(bridge: str) -> None:
 
 def without_ipv6(link: str) -> None:
     """Turn IPv6 off on a link of the calling thread's network namespace."""
-    switch = IPV6 / "conf" / link / "disable_ipv6"
     if IPV6.exists():
-        switch.write_text("1")
+        _write(IPV6 / "conf" / link / "disable_ipv6", "1")

@@ -81,8 +81,7 @@ class Networks:
         """Make whatever of a recorded network the kernel does not have."""
         if self._has_table():
             self._bridges.ensure(network)
-            uplinks = ruleset.uplink_elements(forwarding.uplinks(self._store))
-            wanted = ruleset.bridge_elements(bridge_rule(network)) | uplinks
+            wanted = self._uplinks() | ruleset.bridge_elements(bridge_rule(network))
             commit(self._netfilter, ruleset.add(self._table, wanted))
             self._let_pass(self.list())
         else:
@@ -94,6 +93,8 @@ class Networks:
         self._store.remove_network(network)
         self._rebuild_rules()
         self._bridges.remove(network.bridge)
+        if not self.list():
+            forwarding.disable(self._store, f"sk{self._paths.tag}", {network.bridge})
 
     def list(self) -> list[NetworkState]:
         """All networks, the oldest first."""
@@ -136,8 +137,11 @@ class Networks:
     def _wanted_elements(self, networks: Sequence[NetworkState]) -> ruleset.Elements:
         parts = [ruleset.bridge_elements(bridge_rule(network)) for network in networks]
         parts += [ruleset.port_elements(rule) for _, rule in self._store.ports()]
-        parts.append(ruleset.uplink_elements(forwarding.uplinks(self._store)))
-        return ruleset.merged(parts)
+        return ruleset.merged([self._uplinks(), *parts])
+
+    def _uplinks(self) -> ruleset.Elements:
+        parts = ((version, forwarding.uplinks(self._store, version)) for version in (4, 6))
+        return ruleset.merged(ruleset.uplink_elements(*part) for part in parts)
 
     def observe(self) -> Sequence[observe.Deviation]:
         """What the kernel holds otherwise than recorded; `reconcile` and `attach` put it right."""

@@ -46,7 +46,8 @@ PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
 SETS = (
     Set("bridges", (Type.NAME,)),
     Set("internal", (Type.NAME,)),
-    Set("uplinks", (Type.NAME,)),
+    Set("uplinks4", (Type.NAME,)),
+    Set("uplinks6", (Type.NAME,)),
     Set("talking", (Type.NAME, Type.NAME)),
     Set("hidden4", (Type.IPV4,), is_interval=True),
     Set("hidden6", (Type.IPV6,), is_interval=True),
@@ -179,12 +180,16 @@ def _nat_chains() -> list[Chain]:
 BOTH = ((4, V4), (6, V6))
 
 
+def _between(name: str, family: Family) -> list[bytes]:
+    both = [*in_interfaces(Meta.IIFNAME, name), *in_interfaces(Meta.OIFNAME, name)]
+    return [*protocol_family(family), *both]
+
+
 def _filter_chains() -> list[Chain]:
     from_bridges = in_interfaces(Meta.IIFNAME, "bridges")
     to_bridges = in_interfaces(Meta.OIFNAME, "bridges")
     within = [meta(Meta.IIFNAME), meta(Meta.OIFNAME, 4), member("talking"), verdict(ACCEPT)]
     known = ct_state(STATE_ESTABLISHED | STATE_RELATED)
-    uplinks = [*in_interfaces(Meta.IIFNAME, "uplinks"), *in_interfaces(Meta.OIFNAME, "uplinks")]
     forward = [
         within,
         [*in_interfaces(Meta.IIFNAME, "internal"), verdict(DROP)],
@@ -194,7 +199,7 @@ def _filter_chains() -> list[Chain]:
         [*from_bridges, *to_bridges, verdict(DROP)],
         [*to_bridges, *known, verdict(ACCEPT)],
         [*to_bridges, verdict(DROP)],
-        [*uplinks, verdict(DROP)],
+        *([*_between(f"uplinks{v}", f), verdict(DROP)] for v, f in BOTH),
     ]
     # With route_localnet the kernel no longer refuses 127.0.0.0/8 on our bridges, so we do.
     guard = [[*from_bridges, *_loopback(offset), verdict(DROP)] for offset in (12, 16)]
@@ -226,7 +231,7 @@ def rebuild(table: Table, elements: Elements) -> list[Message]:
     return [table.add(), table.delete(), table.add(), *sets, *rules, *add(table, elements)]
 
 
-def uplink_elements(names: Iterable[str]) -> Elements:
+def uplink_elements(version: int, names: Iterable[str]) -> Elements:
     """Interfaces between which nothing was forwarded before we came, and nothing shall be."""
     elements = [Element(_interface(name)) for name in names]
-    return {"uplinks": elements} if elements else {}
+    return {f"uplinks{version}": elements} if elements else {}

@@ -27,8 +27,8 @@ CREATE TABLE IF NOT EXISTS published (
 ) STRICT;
 CREATE UNIQUE INDEX IF NOT EXISTS published_once
     ON published (protocol, host_ip, host_port, ip);
-CREATE TABLE IF NOT EXISTS forwarding (
-    boot TEXT PRIMARY KEY, uplinks TEXT NOT NULL
+CREATE TABLE IF NOT EXISTS uplinks (
+    version INTEGER PRIMARY KEY, boot TEXT NOT NULL, names TEXT NOT NULL
 ) STRICT;
 """
 
@@ -143,17 +143,22 @@ class NetworkStore:
         with self._state.transaction() as connection:
             connection.execute("DELETE FROM published WHERE container = ?", (container,))
 
-    def uplinks(self, boot: str) -> list[str] | None:
+    def uplinks(self, boot: str, version: int) -> list[str] | None:
         """The links recorded when we enabled forwarding since this boot; None: we did not."""
-        rows = self._state.query("SELECT uplinks FROM forwarding WHERE boot = ?", boot)
-        return list(json.loads(rows[0]["uplinks"])) if rows else None
+        sql = "SELECT names FROM uplinks WHERE boot = ? AND version = ?"
+        rows = self._state.query(sql, boot, version)
+        return list(json.loads(rows[0]["names"])) if rows else None
 
-    def record_uplinks(self, boot: str, uplinks: Iterable[str]) -> None:
+    def record_uplinks(self, boot: str, version: int, names: Iterable[str]) -> None:
         """Remember between which links nothing was forwarded before we enabled forwarding."""
+        row = (version, boot, json.dumps(sorted(names)))
         with self._state.transaction() as connection:
-            connection.execute("DELETE FROM forwarding")
-            row = (boot, json.dumps(sorted(uplinks)))
-            connection.execute("INSERT INTO forwarding VALUES (?, ?)", row)
+            connection.execute("INSERT OR REPLACE INTO uplinks VALUES (?, ?, ?)", row)
+
+    def forget_uplinks(self, version: int) -> None:
+        """Forget that we enabled forwarding."""
+        with self._state.transaction() as connection:
+            connection.execute("DELETE FROM uplinks WHERE version = ?", (version,))
 
 
 def _network(row: sqlite3.Row) -> NetworkState:
