@@ -79,9 +79,12 @@ class Attachments:
             self._accept()
         elif fd in self.clients:
             client = self.clients[fd]
-            if client.pending:
-                self._flush(client, outputs)
-            self._listen_to(client)
+            was_behind = bool(client.pending)
+            self._flush(client)
+            if fd in self.clients:
+                self._listen_to(client)
+            if was_behind and not self.is_behind():
+                self._resume(outputs)
 
     def _accept(self) -> None:
         family, kind = _socket.AF_UNIX, _socket.SOCK_SEQPACKET
@@ -123,7 +126,7 @@ class Attachments:
         for client in list(self.clients.values()):
             client.pending.append(STREAMS[stream] + data)
             if len(client.pending) == 1:
-                self._flush(client, ())
+                self._flush(client)
             if client.pending:
                 self._pause(client, outputs)
 
@@ -132,7 +135,14 @@ class Attachments:
         for fd in outputs:
             self.poller.register(fd, 0)
 
-    def _flush(self, client: Client, outputs: Iterable[int]) -> None:
+    def _resume(self, outputs: Iterable[int]) -> None:
+        for fd in outputs:
+            self.poller.register(fd, select.POLLIN)
+
+    def _flush(self, client: Client) -> None:
+        """Send what is pending, as far as the client takes it."""
+        if not client.pending:
+            return
         try:
             while client.pending:
                 client.sock.send(client.pending[0], _NOW)
@@ -143,9 +153,6 @@ class Attachments:
             self._drop(client)
         else:
             self.poller.register(client.sock.fileno(), select.POLLIN)
-        if not self.is_behind():
-            for fd in outputs:
-                self.poller.register(fd, select.POLLIN)
 
     def is_behind(self) -> bool:
         """Tell whether a client has not taken all output yet."""

@@ -45,7 +45,6 @@ class Runner:
     def run(self, fd: int) -> NoReturn:
         """Start the program and stay until it ends or the asker goes away."""
         request = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(fd))
-        os.close(fd)
         self._refuse_folders()
         host_proc = os.open("/proc", os.O_PATH | os.O_CLOEXEC)
         procs = [os.open(file, os.O_WRONLY | os.O_CLOEXEC) for file in self.header["cgroup_procs"]]

@@ -104,7 +104,9 @@ def _listener(folder: str) -> int:
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     place = os.open(folder, os.O_PATH | os.O_CLOEXEC)
     try:
-        listener.bind(f"/proc/self/fd/{place}/{files.ATTACH}")
+        path = f"/proc/self/fd/{place}/{files.ATTACH}"
+        listener.bind(path)
+        os.chmod(path, 0o600)
         listener.listen(16)
         listener.setblocking(False)
     finally:
