@@ -232,13 +232,12 @@ def test_an_archive_of_a_tree_becomes_an_image(store: ImageStore) -> None:
 def test_what_is_saved_can_be_loaded_elsewhere(store: ImageStore, tmp_path: Path) -> None:
     load(store, docker_archive(BASE, APP, names=["a:1", "b:2"], Cmd=["x"]))
     load(store, docker_archive(BASE, names=["c:1"]))
-    saved = b"".join(store.save(["a:1", "c:1"]))
+    saved = b"".join(store.save(["a:1", store.get("c:1").id[7:19], "b:2"]))
     other = Paths(tmp_path / "other/state", tmp_path / "other/run")
     other.make()
     copy = ImageStore(other, State(other.database))
-    assert sorted(load(copy, saved)) == [
-        f"docker.io/library/{name}" for name in ("a:1", "b:2", "c:1")
-    ]
+    names = [f"docker.io/library/{name}" for name in ("a:1", "b:2")]
+    assert sorted(load(copy, saved)) == [*names, store.get("c:1").id]
     assert copy.get("a:1").id == store.get("a:1").id
     assert content(copy, "b:2") == content(store, "b:2")
     trash.wait(other)

@@ -22,7 +22,7 @@ _BLOBS = "blobs/sha256"
 
 
 def archive_of(blobs: Blobs, images: Sequence[StoredImage]) -> Iterator[bytes]:
-    """Give the archive of some images; their names are those they have here."""
+    """Give the archive of some images, under the names that are in them."""
     manifests = {
         image.manifest: parse(Manifest, blobs.read(image.manifest), image.manifest)
         for image in images

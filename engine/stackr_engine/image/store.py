@@ -4,6 +4,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -127,10 +128,13 @@ class ImageStore:
         return image.id
 
     def save(self, references: Sequence[str]) -> Iterator[bytes]:
-        """Give an archive of images that `load`, Docker, Podman and skopeo read."""
-        images = {image.id: image for image in map(self.get, references)}
+        """Give an archive of images under the given names, for `load`, Docker, Podman, skopeo."""
+        names: defaultdict[str, Names] = defaultdict(list)
+        for reference in references:
+            names[self.get(reference).id] += filter(None, [self._records.name_of(reference)])
+        images = [self.get(i).model_copy(update={"names": tuple(n)}) for i, n in names.items()]
         with self._garbage.held():
-            yield from archive_of(self._blobs, list(images.values()))
+            yield from archive_of(self._blobs, images)
 
     def tag(self, source: str, target: str) -> None:
         """Give an image one more name."""
