@@ -129,9 +129,9 @@ def test_each_variable_of_a_service_is_explained(stackr) -> None:
     assert printed(stackr, "config", "--explain-env", "web").splitlines() == [
         "NAME        VALUE             FROM",
         "FROM_FILE   f                 web.env",
-        "KEY         k                 shell (passed on at compose.yaml:8:46)",
-        "PLAIN       x                 compose.yaml:8:54",
-        "URL         http://db.local   compose.yaml:8:20 (HOST from .env)",
+        "KEY         k                 shell (passed on at compose.yaml:8:40)",
+        "PLAIN       x                 compose.yaml:8:47",
+        "URL         http://db.local   compose.yaml:8:19 (HOST from .env)",
     ]
     assert stackr("config", "--explain-env", "nope")[0] == 1
 
