@@ -147,3 +147,20 @@ Action = (
     | Stop
     | Remove
 )
+
+
+def name_of(action: Action) -> str:
+    """Return the name of what an action is about."""
+    match action:
+        case CreateNetwork(spec):
+            return spec.name
+        case RemoveNetwork(state):
+            return state.spec.name
+        case CreateVolume(volume):
+            return volume.name
+        case Create(wanted) | Replace(wanted):
+            return wanted.name
+        case RemoveVolume(name) | Start(name) | Await(name):
+            return name
+        case Restart(state) | Stop(state) | Remove(state):
+            return state.name

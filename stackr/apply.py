@@ -9,8 +9,8 @@ from stackr_schemas.errors import StackrError
 from stackr.actions import Action, Await
 from stackr.plan import Plan
 
-WORKERS = 6
-"""More than cores, since a starting thread mostly waits for its container's shim."""
+WORKERS = 2
+"""Threads that act: more of them take turns on the interpreter's lock and gain nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from functools import cached_property
 from stackr_schemas.errors import StackrError
 from stackr_schemas.image import Image
 
-from stackr.actions import Replace, Start
+from stackr.actions import Replace, Start, name_of
 from stackr.apply import Outcome, Scheduler
 from stackr.conditions import await_condition
 from stackr.declare import dependencies, desired_container, desired_for
@@ -16,7 +16,7 @@ from stackr.desired import Desired, DesiredContainer
 from stackr.drift import Drift, Orphan, find_drift
 from stackr.invocation import Invocation
 from stackr.load import refuse_unserved
-from stackr.perform import Performer
+from stackr.perform import Performer, Progress, Step
 from stackr.plan import Options, Plan, plan_up
 from stackr.progress import progress
 from stackr.scope import check_external, images_for, observe
@@ -96,8 +96,13 @@ class BringUp:
         with self.engine.project_lock(desired.project):
             plan = self.plan()
             self._check_ports(plan)
-            apply_plan(self.invocation, plan, self.grace)
+            apply_plan(self.invocation, plan, self.grace, self._untouched(plan))
         return since
+
+    def _untouched(self, plan: Plan) -> list[str]:
+        """Name the containers that run already and go on."""
+        changed = {name_of(action) for action in plan.changes}
+        return [one.name for one in self.desired.containers if one.name not in changed]
 
     def _mention_orphans(self, drifts: Iterable[Drift]) -> None:
         names = [item.state.name for item in drifts if isinstance(item, Orphan)]
@@ -119,9 +124,13 @@ class BringUp:
         self.engine.check_ports(specs, replaced.values())
 
 
-def apply_plan(invocation: Invocation, plan: Plan, grace: int | None = None) -> None:
+def apply_plan(
+    invocation: Invocation, plan: Plan, grace: int | None = None, untouched: Iterable[str] = ()
+) -> None:
     """Carry out a plan with progress shown; Failed names everything that went wrong."""
     with progress(invocation) as report:
+        for name in untouched:
+            report(Progress("Container", name, "Running", Step.DONE))
         performer = Performer(invocation.engine, report, grace)
         try:
             outcome = Scheduler(plan, performer).run(invocation.session.check)

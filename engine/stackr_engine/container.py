@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from stackr_schemas.container import VolumeMount
 from stackr_schemas.errors import Conflict, StackrError
@@ -67,29 +67,32 @@ class Container:
         with self.lock:
             if self.state.is_running:
                 return
-            state = self.engine.containers.update(self.id, wanted="running", error="")
             with ExitStack() as undo:
                 undo.callback(self.release)
                 undo.push(self._record_failure)
                 self._holds_resources = True
-                started = launch.launch(self.engine, state, attach)
+                started, network = launch.launch(self.engine, self.state, attach)
                 undo.pop_all()
-            self._record_start(started)
+            self._record_start(started, network)
 
     def _record_failure(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, StackrError):
             code = error.exit_code if isinstance(error, SpawnError) else 128
             self.engine.containers.update(
-                self.id, error=str(error), exit_code=code, finished=time.time()
+                self.id, wanted="running", error=str(error), exit_code=code, finished=time.time()
             )
 
-    def _record_start(self, started: Started) -> None:
+    def _record_start(self, started: Started, network: launch.Connection) -> None:
         self.ended.clear()
         state = self.engine.containers.update(
             self.id,
+            wanted="running",
             status=Status.RUNNING,
             pid=started.pid,
             started=time.time(),
+            error="",
+            endpoints=network.endpoints,
+            ports=network.ports,
             health=Health.STARTING if launch.healthcheck_of(self.state) else Health.NONE,
             failing_streak=0,
         )
@@ -107,17 +110,17 @@ class Container:
             if self.process is not None:
                 os.close(self.process.init_pidfd)
                 self.process = None
-            state = self.engine.containers.update(
-                self.id,
-                status=Status.EXITED,
-                pid=0,
-                exit_code=end.code if end else 255,
-                oom_killed=bool(end and end.oom_killed),
-                finished=end.finished_at / 1e9 if end else time.time(),
-                health=Health.NONE,
-            )
-            if state.wanted == "running" and self.engine.restart_delay(state) is not None:
-                self.engine.containers.update(self.id, status=Status.RESTARTING)
+            end_of_run = {
+                "status": Status.EXITED,
+                "pid": 0,
+                "exit_code": end.code if end else 255,
+                "oom_killed": bool(end and end.oom_killed),
+                "finished": end.finished_at / 1e9 if end else time.time(),
+                "health": Health.NONE,
+            }
+            if self.engine.restart_delay(self.state.model_copy(update=end_of_run)) is not None:
+                end_of_run["status"] = Status.RESTARTING
+            state = self.engine.containers.update(self.id, **end_of_run)
             self.ended.set()
         self.engine.bus.emit(ContainerDied(self.id, state.name, state.exit_code))
 
@@ -181,8 +184,8 @@ class Container:
         with self.lock:
             running = find_running(self.folder)
             if running is not None:
-                launch.reconnect(self.engine, self.state)
                 self._adopt_running(running)
+                launch.reconnect(self.engine, self.state)
             elif self.state.is_running:
                 self._on_exit()
             elif self.state.status is not Status.RESTARTING:
@@ -190,7 +193,11 @@ class Container:
 
     def _adopt_running(self, running: Started) -> None:
         self.ended.clear()
-        self.engine.containers.update(self.id, status=Status.RUNNING, pid=running.pid)
+        changes: dict[str, Any] = {"status": Status.RUNNING, "pid": running.pid}
+        if not self.state.is_running:  # its start was not recorded any more
+            changes |= {"wanted": "running", "started": time.time()}
+            changes["endpoints"] = tuple(self.engine.networks.endpoints(self.id))
+        self.engine.containers.update(self.id, **changes)
         self._watch(running)
 
     def execute(

@@ -1,5 +1,6 @@
 """The containers that exist, as recorded: in memory to be read, in the database to be kept."""
 
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -11,9 +12,11 @@ from stackr_engine.state import State
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS containers (
-    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, state TEXT NOT NULL
+    id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE, made TEXT NOT NULL, state TEXT NOT NULL
 )
 """
+MADE = {"id", "spec", "image", "created", "anonymous_volumes"}
+"""What is as it was at the creation: most of a state, and hardly ever written again."""
 
 
 class Containers:
@@ -22,8 +25,8 @@ class Containers:
     def __init__(self, state: State):
         self._state = state
         self._lock = threading.RLock()
-        rows = state.query("SELECT id, state FROM containers")
-        self._by_id = {row["id"]: ContainerState.model_validate_json(row["state"]) for row in rows}
+        rows = state.query("SELECT id, made, state FROM containers")
+        self._by_id = {row["id"]: _parsed(row["made"], row["state"]) for row in rows}
 
     def __iter__(self) -> Iterator[ContainerState]:
         with self._lock:
@@ -52,13 +55,23 @@ class Containers:
                     f"the container name {state.name!r} is already in use",
                     hint="remove that container, or choose another container_name",
                 )
-            self._write(state)
+            row = state.id, state.name, *_texts(state)
+            with self._state.transaction() as database:
+                database.execute("INSERT INTO containers VALUES (?, ?, ?, ?)", row)
+            self._by_id[state.id] = state
 
     def update(self, container_id: str, **changes: Any) -> ContainerState:
         """Record changed fields and return the state as it is now."""
         with self._lock:
             state = self[container_id].model_copy(update=changes)
-            self._write(state)
+            made, text = _texts(state) if changes.keys() & MADE else ("", _changing(state))
+            with self._state.transaction() as database:
+                if made:
+                    row = state.name, made, container_id
+                    database.execute("UPDATE containers SET name = ?, made = ? WHERE id = ?", row)
+                values = text, container_id
+                database.execute("UPDATE containers SET state = ? WHERE id = ?", values)
+            self._by_id[container_id] = state
             return state
 
     def remove(self, container_id: str) -> None:
@@ -68,8 +81,14 @@ class Containers:
                 database.execute("DELETE FROM containers WHERE id = ?", (container_id,))
             self._by_id.pop(container_id, None)
 
-    def _write(self, state: ContainerState) -> None:
-        row = state.id, state.name, state.model_dump_json()
-        with self._state.transaction() as database:
-            database.execute("INSERT OR REPLACE INTO containers VALUES (?, ?, ?)", row)
-        self._by_id[state.id] = state
+
+def _texts(state: ContainerState) -> tuple[str, str]:
+    return state.model_dump_json(include=MADE), _changing(state)
+
+
+def _changing(state: ContainerState) -> str:
+    return state.model_dump_json(exclude=MADE)
+
+
+def _parsed(made: str, state: str) -> ContainerState:
+    return ContainerState.model_validate({**json.loads(made), **json.loads(state)})

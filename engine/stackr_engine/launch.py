@@ -7,10 +7,11 @@ whoever finds it later, by looking, knows whose it is.
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from stackr_schemas.container import BindMount, Healthcheck, VolumeMount
+from stackr_schemas.container import BindMount, Healthcheck, PublishedPort, VolumeMount
 from stackr_schemas.errors import NotFound, StackrError
 from stackr_schemas.network import Endpoint
 from stackr_schemas.state import ContainerState
@@ -26,13 +27,23 @@ if TYPE_CHECKING:
 FILES = {"/etc/hosts": "hosts", "/etc/hostname": "hostname", "/etc/resolv.conf": "resolv.conf"}
 
 
-def launch(engine: "Engine", state: ContainerState, attach: socket.socket | None) -> Started:
+@dataclass(frozen=True)
+class Connection:
+    """What a container was given in its networks."""
+
+    endpoints: tuple[Endpoint, ...] = ()
+    ports: tuple[PublishedPort, ...] = ()
+
+
+def launch(
+    engine: "Engine", state: ContainerState, attach: socket.socket | None
+) -> tuple[Started, Connection]:
     """Start process 1 of a recorded container."""
     spec = state.spec
     prepare_binds(state)
     image = engine.images.ready(state.image)
-    state = connect(engine, state)
-    files = write_files(engine, state)
+    network = connect(engine, state)
+    files = write_files(engine, state, network.endpoints)
     devices = bootstrap.all_devices() if spec.privileged else bootstrap.devices_for(spec.devices)
     rules = None if spec.privileged else [device.rule for device in devices]
     group = engine.cgroups.create(state.id, spec.resources, rules)
@@ -49,20 +60,21 @@ def launch(engine: "Engine", state: ContainerState, attach: socket.socket | None
         cgroup_path=group.path,
         oom_file=group.oom_file,
     )
-    return engine.spawner.start(bootstrap.start_request(spec, image, prepared), attach)
+    request = bootstrap.start_request(spec, image, prepared)
+    return engine.spawner.start(request, attach), network
 
 
-def connect(engine: "Engine", state: ContainerState) -> ContainerState:
-    """Give the container its network, ports and names; return the state with them."""
+def connect(engine: "Engine", state: ContainerState) -> Connection:
+    """Give the container its network, ports and names."""
     if state.spec.network_mode not in ("bridge", "none"):
-        return state
+        return Connection()
     engine.networks.open_namespace(state.id)
     if state.spec.network_mode == "none":
-        return state
+        return Connection()
     endpoints = engine.networks.attach(state.id, state.spec.networks)
     ports = engine.networks.publish(state.id, state.spec.ports) if state.spec.ports else ()
     engine.resolver.update(state.id, names(state, endpoints))
-    return engine.containers.update(state.id, endpoints=tuple(endpoints), ports=ports)
+    return Connection(tuple(endpoints), ports)
 
 
 def names(state: ContainerState, endpoints: Sequence[Endpoint]) -> Names:
@@ -112,7 +124,9 @@ def hostname(engine: "Engine", state: ContainerState) -> str:
     return state.spec.hostname or owner.spec.hostname or owner.id[:12]
 
 
-def write_files(engine: "Engine", state: ContainerState) -> dict[str, str]:
+def write_files(
+    engine: "Engine", state: ContainerState, endpoints: Sequence[Endpoint]
+) -> dict[str, str]:
     """Write the files in /etc that are ours; return where they are, by target."""
     owner = network_owner(engine, state)
     folder = engine.paths.container(owner.id)
@@ -120,7 +134,7 @@ def write_files(engine: "Engine", state: ContainerState) -> dict[str, str]:
         name = hostname(engine, state)
         is_host = state.spec.network_mode == "host"
         hosts = Path("/etc/hosts").read_text() if is_host else ""
-        hosts = hosts or etc.hosts_text(name, state.endpoints, state.spec.extra_hosts)
+        hosts = hosts or etc.hosts_text(name, endpoints, state.spec.extra_hosts)
         has_resolver = state.spec.network_mode == "bridge"
         host_resolv_conf = Path("/etc/resolv.conf").read_text()
         text = etc.resolv_conf_text(state.spec, host_resolv_conf, has_resolver=has_resolver)

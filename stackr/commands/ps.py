@@ -1,6 +1,7 @@
 """`stackr ps`."""
 
 import json
+import shlex
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -88,7 +89,7 @@ def json_row(state: ContainerState, whole: bool) -> dict[str, Any]:
         "Networks": ",".join(place.network for place in state.spec.networks),
         "Ports": ports_text(state),
         "Project": state.label("project"),
-        "Publishers": [publisher(port) for port in state.ports],
+        "Publishers": [publisher(port) for port in state.ports if state.is_running],
         "RunningFor": f"{ago(time.time() - state.created)} ago",
         "Service": state.label("service"),
         "Size": "0B",
@@ -104,7 +105,7 @@ def command_text(state: ContainerState, whole: bool) -> str:
     first = image.entrypoint if entrypoint is None else entrypoint
     inherited = image.cmd if entrypoint is None else ()
     words = [*first, *(inherited if state.spec.command is None else state.spec.command)]
-    text = " ".join(words)
+    text = shlex.join(words)
     return text if whole or len(text) <= 20 else f"{text[:19]}…"
 
 
@@ -119,7 +120,9 @@ def publisher(port: PublishedPort) -> dict[str, Any]:
 
 
 def ports_text(state: ContainerState) -> str:
-    """Return the published and the exposed ports as Docker lists them."""
+    """Return the published and the exposed ports as Docker lists them: while it runs."""
+    if not state.is_running:
+        return ""
     published = [
         f"{port.host_ip or '0.0.0.0'}:{port.host_port}->{port.container_port}/{port.protocol}"
         for port in state.ports
