@@ -1,20 +1,19 @@
 """Endpoints: a container's namespace joined to bridges by veth pairs, with leased addresses."""
 
-import secrets
 import socket
-import sqlite3
 import threading
 import time
 import zlib
 from collections.abc import Mapping, Sequence
-from ipaddress import ip_address, ip_interface, ip_network
+from ipaddress import ip_interface
 
 from stackr_schemas.container import Attachment
-from stackr_schemas.errors import Conflict, NotFound, StackrError
+from stackr_schemas.errors import NotFound
 from stackr_schemas.network import Endpoint, NetworkState
 
-from stackr_engine.network import forwarding, ipam, namespace
+from stackr_engine.network import forwarding, namespace
 from stackr_engine.network.inventory import links
+from stackr_engine.network.lease import Taken, new_leases
 from stackr_engine.network.link import (
     Veth,
     address_add,
@@ -76,83 +75,52 @@ class Endpoints:
     def attach_many(
         self, attachments: Attachments, networks: NetworksByKey
     ) -> dict[str, list[Endpoint]]:
-        """Lease addresses, make all pairs in one go, then configure each namespace."""
+        """Lease addresses for all, then connect each namespace; all or none."""
         for container in attachments:
             if not namespace.exists(self._paths.netns(container)):
                 raise NotFound(f"container {container[:12]} has no network namespace")
         with self._leasing:
-            leases = self._leases_for(attachments, networks)
-            try:
-                self._store.add_leases(leases)
-            except sqlite3.IntegrityError as error:
-                raise Conflict(f"an address is in use already: {error}") from None
+            recorded = {container: self._store.leases_of(container) for container in attachments}
+            new = self._lease(attachments, networks, recorded)
+        made = [lease for leases in new.values() for lease in leases]
         try:
             return {
-                container: self._connect(container, some, networks)
+                container: self._connect(
+                    container,
+                    {networks[item.network].id for item in some},
+                    recorded[container] + new[container],
+                    networks,
+                )
                 for container, some in attachments.items()
             }
         except BaseException:
-            self._undo(leases)
+            self._undo(made)
             raise
+
+    def _lease(
+        self,
+        attachments: Attachments,
+        networks: NetworksByKey,
+        recorded: Mapping[str, list[Lease]],
+    ) -> dict[str, list[Lease]]:
+        wanted = {networks[item.network].id for some in attachments.values() for item in some}
+        taken = {network: Taken(*self._store.holders(network)) for network in wanted}
+        prefix = f"sv{self._paths.tag}"
+        new = {}
+        for container, some in attachments.items():
+            places = [(item, networks[item.network]) for item in some]
+            new[container] = new_leases(container, places, recorded[container], taken, prefix)
+        self._store.add_leases(lease for leases in new.values() for lease in leases)
+        return new
 
     def _undo(self, leases: list[Lease]) -> None:
         for lease in leases:
             self._route.apply([link_delete(lease.endpoint.host_interface)])
             self._store.remove_leases(lease.container, [lease.endpoint.network_id])
 
-    # Leases
-
-    def _leases_for(self, attachments: Attachments, networks: NetworksByKey) -> list[Lease]:
-        leases: list[Lease] = []
-        taken: dict[str, list[Lease]] = {}
-        for container, some in attachments.items():
-            recorded = self._store.leases_of(container)
-            names = {lease.endpoint.interface for lease in recorded}
-            names |= {item.interface for item in some if item.interface}
-            there = {lease.endpoint.network_id for lease in recorded}
-            for item in some:
-                network = networks[item.network]
-                if network.id in there:
-                    continue
-                if network.id not in taken:
-                    taken[network.id] = self._store.leases(network.id)
-                prefix = bridge_options(network.spec).interface_prefix
-                interface = item.interface or _free_name(prefix, names)
-                names.add(interface)
-                point = self._endpoint(item, network, interface, taken[network.id])
-                lease = Lease(container, point, item.gw_priority)
-                taken[network.id].append(lease)
-                leases.append(lease)
-        return leases
-
-    def _endpoint(
-        self, item: Attachment, network: NetworkState, interface: str, taken: list[Lease]
-    ) -> Endpoint:
-        ipv4 = _address(network, 4, item.ipv4, taken)
-        ipv6 = _address(network, 6, item.ipv6, taken)
-        pools = [ipam.pool_of(network.spec, version) for version in (4, 6)]
-        gateways = [pool.gateway if pool and not network.spec.internal else "" for pool in pools]
-        packed = ip_interface(ipv4).packed[:4] if ipv4 else secrets.token_bytes(4)
-        return Endpoint(
-            network_id=network.id,
-            network=network.spec.name,
-            interface=interface,
-            host_interface=f"sv{self._paths.tag}{secrets.token_hex(4)}",
-            mac=item.mac or "02:42:" + packed.hex(":"),
-            ipv4=ipv4,
-            ipv6=ipv6,
-            gateway=gateways[0],
-            gateway6=gateways[1],
-            aliases=item.aliases,
-        )
-
-    # Kernel
-
     def _connect(
-        self, container: str, attachments: Sequence[Attachment], networks: NetworksByKey
+        self, container: str, wanted: set[str], leases: list[Lease], networks: NetworksByKey
     ) -> list[Endpoint]:
-        wanted = {networks[item.network].id for item in attachments}
-        leases = self._store.leases_of(container)
         points = [lease.endpoint for lease in leases if lease.endpoint.network_id in wanted]
         path = self._paths.netns(container)
         with namespace.entered(path) as descriptor, NetlinkSocket() as inside:
@@ -220,32 +188,6 @@ class Endpoints:
             with namespace.entered(path), NetlinkSocket() as inside:
                 # The route went with its link; another network may have one to offer.
                 inside.apply(_default_routes(inside, leases))
-
-
-def _free_name(prefix: str, names: set[str]) -> str:
-    return next(name for n in range(len(names) + 1) if (name := f"{prefix}{n}") not in names)
-
-
-def _address(network: NetworkState, version: int, wanted: str | None, taken: list[Lease]) -> str:
-    pool = ipam.pool_of(network.spec, version)
-    holders = {
-        ip_interface(text).ip: lease.container
-        for lease in taken
-        if (text := lease.endpoint.ipv4 if version == 4 else lease.endpoint.ipv6)
-    }
-    if wanted:
-        address = ipam.fixed_address(pool, wanted, network.spec.name)
-        if address in holders:
-            holder = holders[address][:12]
-            name = network.spec.name
-            raise Conflict(f"address {address} in network {name} is in use by container {holder}")
-    elif pool:
-        address = ipam.next_address(pool, holders, max(holders, default=None, key=int))
-    else:
-        return ""
-    if pool is None:
-        raise StackrError(f"network {network.spec.name} has no IPv{version}")
-    return f"{ip_address(address)}/{ip_network(pool.subnet).prefixlen}"
 
 
 def _default_routes(inside: NetlinkSocket, leases: list[Lease]) -> list[Message]:

@@ -136,20 +136,20 @@ def reserved(pool: IpamPool) -> set[Address]:
     return found
 
 
-def next_address(pool: IpamPool, taken: Collection[Address], after: Address | None) -> Address:
-    """The first free address after `after`, from the start again when the end is reached.
+def next_address(pool: IpamPool, taken: Collection[str], after: str) -> Address:
+    """The first free address after `after` (or ""), from the start again at the end.
 
-    An address that was just freed is not given at once, because neighbours still remember it.
-    Raises Conflict when all are taken.
+    Beginning at the newest lease keeps the search short. Raises Conflict when all are taken.
     """
     field = ip_network(pool.ip_range or pool.subnet)
     blocked = reserved(pool)
-    first = int(field.network_address)
-    start = int(after) + 1 - first if after is not None and after in field else 0
+    start = int(ip_address(after)) + 1 - int(field.network_address) if after else 0
+    if not 0 <= start < field.num_addresses:
+        start = 0
     # Every refused candidate is taken or reserved, so this many steps are enough.
     for step in range(min(field.num_addresses, len(taken) + len(blocked) + 1)):
         candidate = field[(start + step) % field.num_addresses]
-        if candidate not in taken and candidate not in blocked:
+        if candidate not in blocked and str(candidate) not in taken:
             return candidate
     raise Conflict(f"no free address is left in {field}", hint="use a larger subnet")
 

@@ -102,6 +102,13 @@ class NetworkStore:
         sql = "SELECT * FROM endpoint WHERE container = ? ORDER BY rowid"
         return _leases(self._state.query(sql, container))
 
+    def holders(self, network_id: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Who has which IPv4 and IPv6 addresses of a network, the newest lease at the end."""
+        sql = "SELECT container, ipv4, ipv6 FROM endpoint WHERE network = ? ORDER BY rowid"
+        rows = self._state.query(sql, network_id)
+        ipv4 = {row["ipv4"]: row["container"] for row in rows if row["ipv4"]}
+        return ipv4, {row["ipv6"]: row["container"] for row in rows if row["ipv6"]}
+
     def add_leases(self, leases: Iterable[Lease]) -> None:
         """Record leases, all or none. Raises sqlite3.IntegrityError on a taken address."""
         with self._state.transaction() as connection:
