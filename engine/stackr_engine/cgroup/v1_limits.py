@@ -137,6 +137,8 @@ def shares_for(weight: int) -> int:
 
     People write 512 or 2048; a conversion by the formula alone would make 500 of 512.
     """
+    if weight == 1:
+        return 2
     first = 2 + -(-(weight - 1) * 262142 // 9999)
     last = min(262144, 1 + -(-weight * 262142 // 9999))
     return max(range(first, last + 1), key=lambda shares: (shares & -shares, shares))
