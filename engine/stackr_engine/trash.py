@@ -10,8 +10,8 @@ import threading
 from functools import cache
 from pathlib import Path
 
-from stackr_engine.image.syscalls import RESOLVE_BENEATH, RESOLVE_NO_XDEV, openat2
 from stackr_engine.paths import Paths
+from stackr_engine.spawn.syscalls import RESOLVE_BENEATH, RESOLVE_NO_XDEV, openat2
 
 _log = logging.getLogger(__name__)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
@@ -96,12 +96,12 @@ def delete_tree(path: Path) -> None:
     """
     top = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _Deletion(top).delete(os.fsencode(path.name))
+        Deletion(top).delete(os.fsencode(path.name))
     finally:
         os.close(top)
 
 
-class _Deletion:
+class Deletion:
     """Deleting one entry of the folder `top`, however deep it is."""
 
     def __init__(self, top: int):
@@ -109,6 +109,7 @@ class _Deletion:
         self._pending: list[bytes] = []
 
     def delete(self, name: bytes) -> None:
+        """Delete it, never following links and never entering another mount."""
         self._pending.append(name)
         while self._pending:
             self._delete(self._top, self._pending.pop(), 0)

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 from stackr_engine.image.layers import unpack
 from stackr_engine.image.pack import pack_folder
-from stackr_engine.image.syscalls import MNT_DETACH, mount, umount2
+from stackr_engine.spawn.rootfs import mount_overlay
+from stackr_engine.spawn.syscalls import MNT_DETACH, umount2
 
 from tests.engine.image.archives import entry, folder, link, sha256, tar
 
@@ -43,16 +44,14 @@ class Layers:
     @contextmanager
     def mounted(self) -> Iterator[Path]:
         """The merged tree as a container sees it."""
-        root, upper, work = (self.base / name for name in ("root", "upper", "work"))
+        root, upper, work = (str(self.base / name) for name in ("root", "upper", "work"))
         for path in (root, upper, work):
-            path.mkdir(exist_ok=True)
-        lowers = ":".join(str(path) for path in reversed(self.folders))
-        options = f"lowerdir={lowers},upperdir={upper},workdir={work}"
-        mount("overlay", str(root), "overlay", 0, options)
+            os.makedirs(path, exist_ok=True)
+        mount_overlay(root, [str(path) for path in reversed(self.folders)], upper, work)
         try:
-            yield root
+            yield Path(root)
         finally:
-            umount2(str(root), MNT_DETACH)
+            umount2(root, MNT_DETACH)
 
     def tree(self) -> set[str]:
         with self.mounted() as root:
@@ -102,6 +101,15 @@ def test_whiteouts_below_an_opaque_folder_are_not_listed(layers: Layers) -> None
     with layers.mounted() as root:
         assert os.listdir(root / "d") == ["e"]
         assert os.listdir(root / "d/e") == []
+
+
+def test_more_layers_than_fit_in_a_page_of_options(layers: Layers) -> None:
+    for number in range(300):
+        layers.add(tar(folder("d"), entry(f"d/{number}"), entry("last", b"%d" % number)))
+    assert len(":".join(map(str, layers.folders))) > 4096
+    with layers.mounted() as root:
+        assert len(os.listdir(root / "d")) == 300
+        assert (root / "last").read_bytes() == b"299"
 
 
 def test_bookkeeping_of_aufs_is_left_out(layers: Layers) -> None:

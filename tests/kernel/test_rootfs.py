@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from stackr_engine.image.hostroot import HostRoot
 from stackr_engine.image.rootfs import RootfsImages
-from stackr_engine.image.syscalls import MNT_DETACH, mount, umount2
 from stackr_engine.paths import Paths
+from stackr_engine.spawn.syscalls import MNT_DETACH, mount, umount2
 from stackr_schemas.errors import StackrError
 from stackr_schemas.image import Image
 

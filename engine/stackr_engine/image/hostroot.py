@@ -16,16 +16,8 @@ from pathlib import Path
 from stackr_schemas.errors import StackrError
 
 from stackr_engine.image.hostmask import HostMask
-from stackr_engine.image.syscalls import (
-    MNT_DETACH,
-    MS_NODEV,
-    MS_NOSUID,
-    MS_RDONLY,
-    MS_REMOUNT,
-    mount,
-    umount2,
-)
 from stackr_engine.paths import DEFAULT_STATE, Paths
+from stackr_engine.spawn.syscalls import MNT_DETACH, MS_RDONLY, MS_REMOUNT, mount, umount2
 
 _LAYOUT = 1
 """Raise it when what is hidden changes: a mount that an older version made is then replaced."""
@@ -97,7 +89,7 @@ class HostRoot:
         _unmount_all(self._mask)
         self._mask.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Opaque folders need trusted.* attributes, which tmpfs always has and the disk may not.
-        mount(self._source, str(self._mask), "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755,size=16m")
+        mount(self._source, str(self._mask), "tmpfs", 0, "mode=0755,size=16m")
         HostMask(self._mask / "files", self._root).fill(self._private)
 
     def _ensure_unstacked(self) -> tuple[str, ...]:

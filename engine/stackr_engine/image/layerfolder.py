@@ -6,14 +6,14 @@ import stat
 
 from stackr_engine.image.entryname import shown
 from stackr_engine.image.layerview import LayerView, is_whiteout
-from stackr_engine.image.syscalls import (
+from stackr_engine.image.tarheader import BadArchive
+from stackr_engine.spawn.syscalls import (
     RESOLVE_BENEATH,
     RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS,
     RESOLVE_NO_XDEV,
     openat2,
 )
-from stackr_engine.image.tarheader import BadArchive
 from stackr_engine.trash import Deletion
 
 OPAQUE = "trusted.overlay.opaque"

@@ -162,7 +162,7 @@ def close_range(first: int, last: int, flags: int) -> None:
     _call(436, first, last, flags)
 
 
-def openat2(dir_fd: int, path: str, flags: int, resolve: int, mode: int = 0) -> int:
+def openat2(dir_fd: int, path: str | bytes, flags: int, resolve: int, mode: int = 0) -> int:
     """Call openat2(2) and return the new descriptor; raise OSError with the path."""
     how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
     size = ctypes.sizeof(how)
