@@ -59,7 +59,7 @@ class Running:
         """What it has written to one stream, or to both."""
         file = self.folder / "container.log"
         records = (
-            [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+            [json.loads(line) for line in file.read_bytes().splitlines()] if file.exists() else []
         )
         return "".join(item["log"] for item in records if stream in ("", item["stream"]))
 

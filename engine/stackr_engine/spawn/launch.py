@@ -29,6 +29,7 @@ class Launch:
             files.remove(folder, name)
         try:
             _make_folders(self.request)
+            _make_log(self.request)
             self._open(folder)
         except BaseException:
             self.__exit__()
@@ -127,3 +128,10 @@ def _make_folders(request: StartRequest) -> None:
     below = os.stat(request.overlay.lowers[0])
     os.chown(request.overlay.upper, below.st_uid, below.st_gid)
     os.chmod(request.overlay.upper, below.st_mode & 0o7777)
+
+
+def _make_log(request: StartRequest) -> None:
+    """Create the log before anyone looks for it; the shim opens it when there is output."""
+    if request.log is not None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC
+        os.close(os.open(request.log.path, flags, 0o640))

@@ -54,16 +54,27 @@ class Log:
             for part in _parts(line)
         ]
         try:
-            self._append("".join(records).encode())
+            self._append([record.encode() for record in records])
         except OSError:
             return  # a full disk must not stop the container
 
-    def _append(self, data: bytes) -> None:
+    def _append(self, records: list[bytes]) -> None:
+        """Write records, as many at once as go into the file."""
         if self._fd < 0:
             self._open(0)
-        if self._max_size and self._size and self._size + len(data) > self._max_size:
-            self._rotate()
-        self._size += os.write(self._fd, data)
+        batch: list[bytes] = []
+        size = self._size
+        for record in records:
+            if self._max_size and size and size + len(record) > self._max_size:
+                self._flush(batch)
+                self._rotate()
+                batch, size = [], 0
+            batch.append(record)
+            size += len(record)
+        self._flush(batch)
+
+    def _flush(self, batch: list[bytes]) -> None:
+        self._size += os.write(self._fd, b"".join(batch))
 
     def _now(self) -> str:
         seconds, nanoseconds = divmod(time.time_ns(), 1_000_000_000)
