@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 from stackr_engine import logs
-from stackr_engine.logs import Record, Span, stamp_for
+from stackr_engine.logs import Record, Span, reading, stamp_for
+from stackr_engine.logs.following import Cursor
 from stackr_engine.logs.records import parse
 from stackr_engine.spawn.log import Log
 
@@ -190,6 +191,51 @@ def test_followers_lose_and_double_nothing_while_the_writer_rotates(
         assert follower.end() == expected
     for stop in stops:
         os.close(stop)
+
+
+def rotated(log: Path, text: str, keep: int) -> None:
+    for number in range(keep - 1, 0, -1):
+        older = log if number == 1 else log.with_name(f"log.{number - 1}")
+        if older.exists():
+            older.rename(log.with_name(f"log.{number}"))
+    log.write_text(line(text))
+
+
+def test_one_who_is_several_files_behind_gets_them_all_in_order(log: Path) -> None:
+    log.write_text(line("a\n"))
+    with Cursor(log) as cursor:
+        assert len(list(cursor.begin(None))) == 1
+        with log.open("a") as file:
+            file.write(line("b\n"))
+        for text in ("c\n", "d\n", "e\n"):
+            rotated(log, text, keep=5)
+        assert [parse(one).text for one in cursor.new_lines()] == ["b\n", "c\n", "d\n", "e\n"]  # type: ignore[union-attr]
+        assert list(cursor.new_lines()) == []
+
+
+def test_one_whose_file_was_thrown_away_goes_on_with_the_oldest(log: Path) -> None:
+    log.write_text(line("a\n"))
+    with Cursor(log) as cursor:
+        list(cursor.begin(None))
+        for text in ("b\n", "c\n", "d\n"):
+            rotated(log, text, keep=2)
+        assert [parse(one).text for one in cursor.new_lines()] == ["c\n", "d\n"]  # type: ignore[union-attr]
+
+
+def test_a_file_renamed_while_the_log_is_opened_is_read_once(
+    log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.write_text(line("a\n"))
+    opening = reading._open
+
+    def open_and_rotate(name: str) -> int | None:
+        fd = opening(name)
+        if name == str(log):
+            rotated(log, "b\n", keep=3)
+        return fd
+
+    monkeypatch.setattr(reading, "_open", open_and_rotate)
+    assert texts(logs.read(log)) == ["a\n"]
 
 
 def test_a_follower_goes_on_in_a_file_that_was_emptied(log: Path, stop: int) -> None:

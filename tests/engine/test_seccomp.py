@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from stackr_engine.capabilities import DEFAULT, NAMES
 from stackr_engine.seccomp import (
+    bpf,
     compile_profile,
     default_profile,
     docker_profile_to_oci,
@@ -163,6 +164,14 @@ def test_conditions_on_several_arguments_must_all_hold_and_on_one_any() -> None:
     assert run(both, "x86_64", 1, 3, 9) == EPERM
     either = compile_profile(allowing("write", args=args(0, 0)), "x86_64")
     assert [run(either, "x86_64", 1, value) for value in (3, 4, 5)] == [ALLOW, ALLOW, EPERM]
+
+
+@pytest.mark.parametrize("length", [1, 255, 256, 5000])
+def test_branches_reach_over_blocks_of_any_length(length: int) -> None:
+    between = [(0x06, 0, 0, 1)] * length
+    program = bpf.assemble(bpf.load(0) + bpf.branch(bpf.JEQ, 7, between, bpf.give(2)))
+    assert run(program, "x86_64", 7) == 2
+    assert run(program, "x86_64", 8) == 1
 
 
 def test_actions_and_errno_values_reach_the_kernel() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from stackr_engine.cgroup import Cgroups, DeviceRule, Group, open_cgroups
+from stackr_engine.cgroup.v1 import CgroupsV1
 from stackr_engine.cgroup.v2 import CgroupsV2
 from stackr_engine.paths import Paths
 from stackr_schemas.container import Resources
@@ -135,6 +136,21 @@ def test_killing_outruns_processes_that_fork_all_the_time(cgroups: Cgroups) -> N
     assert cgroups.pids("one") or eventually(lambda: bool(cgroups.pids("one")))
     cgroups.remove("one")
     assert cgroups.list() == set()
+
+
+def test_on_v1_nobody_can_fork_once_the_killing_began(limited: Cgroups) -> None:
+    if not isinstance(limited, CgroupsV1):
+        return  # there the kernel kills all at once
+    group = limited.create("one", Resources())
+    limited.kill("one")
+
+    def fork() -> int:
+        try:
+            return os.fork() and 1
+        except BlockingIOError:
+            return 9
+
+    assert Inside(group, fork).wait() == 9
 
 
 def test_a_container_that_made_groups_of_its_own_is_removed_too(cgroups: Cgroups) -> None:
