@@ -6,6 +6,7 @@ Standard library only, and little of it: the resolver is a process of its own.
 import struct
 
 A, PTR, AAAA, OPT, ANY = 1, 12, 28, 41, 255
+INTERNET = 1
 NOERROR, FORMERR, SERVFAIL, NXDOMAIN, NOTIMP, REFUSED = 0, 1, 2, 3, 4, 5
 RESPONSE, TRUNCATED, RECURSION_DESIRED, RECURSION_AVAILABLE = 0x8000, 0x0200, 0x0100, 0x0080
 OPCODE = 0x7800
@@ -51,7 +52,9 @@ class Query:
             labels.append(message[offset + 1 : offset + 1 + length])
             offset += 1 + length
         self.name = b".".join(labels).decode("latin-1").lower()
-        self.kind = struct.unpack_from(">H", message, offset + 1)[0]
+        self.kind, kind_of_network = struct.unpack_from(">HH", message, offset + 1)
+        if kind_of_network != INTERNET:
+            raise Malformed(NOTIMP)
         self.question = message[HEADER.size : offset + 5]
         self.limit = _payload_size(message, offset + 5) if additional else 0
 

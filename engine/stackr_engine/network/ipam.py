@@ -1,7 +1,7 @@
 """Which subnet a network gets, and which address a container (pure: it only computes)."""
 
 import hashlib
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -10,10 +10,12 @@ from ipaddress import (
     ip_address,
     ip_network,
 )
+from typing import TypeVar
 
 from stackr_schemas.errors import Conflict, StackrError
 from stackr_schemas.network import IpamPool, NetworkSpec
 
+T = TypeVar("T")
 Subnet = IPv4Network | IPv6Network
 Address = IPv4Address | IPv6Address
 
@@ -66,26 +68,26 @@ def free_ipv6(seed: str, taken: Collection[Subnet]) -> IPv6Network:
 
 
 def _pool(pool: IpamPool, taken: Collection[Subnet], name: str) -> IpamPool:
-    subnet = _parsed(pool.subnet, name)
+    subnet = _parsed(ip_network, pool.subnet, name)
     other = overlaps(subnet, taken)
     if other is not None:
         raise Conflict(
             f"network {name}: subnet {subnet} overlaps {other}, which is in use on this host",
             hint="choose another subnet",
         )
-    gateway = ip_address(pool.gateway) if pool.gateway else _first(subnet)
-    parts = (gateway, *map(ip_address, pool.aux_addresses.values()))
-    outside = next((part for part in parts if part not in subnet), None)
+    gateway = _parsed(ip_address, pool.gateway, name) if pool.gateway else _first(subnet)
+    auxiliary = (_parsed(ip_address, text, name) for text in pool.aux_addresses.values())
+    outside = next((part for part in (gateway, *auxiliary) if part not in subnet), None)
     if outside is not None:
         raise StackrError(f"network {name}: address {outside} is not in subnet {subnet}")
-    if pool.ip_range and not _is_within(_parsed(pool.ip_range, name), subnet):
+    if pool.ip_range and not _is_within(_parsed(ip_network, pool.ip_range, name), subnet):
         raise StackrError(f"network {name}: ip_range {pool.ip_range} is not in subnet {subnet}")
     return pool.model_copy(update={"subnet": str(subnet), "gateway": str(gateway)})
 
 
-def _parsed(subnet: str, name: str) -> Subnet:
+def _parsed(kind: Callable[[str], T], text: str, name: str) -> T:
     try:
-        return ip_network(subnet)
+        return kind(text)
     except ValueError as error:
         raise StackrError(f"network {name}: {error}") from None
 
@@ -156,10 +158,7 @@ def next_address(pool: IpamPool, taken: Collection[str], after: str) -> Address:
 
 def fixed_address(pool: IpamPool | None, address: str, network: str) -> Address:
     """The address that was asked for. Raises StackrError if this network cannot have it."""
-    try:
-        wanted = ip_address(address)
-    except ValueError as error:
-        raise StackrError(f"network {network}: {error}") from None
+    wanted = _parsed(ip_address, address, network)
     if pool is None or wanted not in ip_network(pool.subnet):
         subnet = pool.subnet if pool else f"no IPv{wanted.version}"
         raise StackrError(f"address {address} is not in network {network} ({subnet})")
