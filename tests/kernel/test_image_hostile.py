@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from stackr_engine import trash
+from stackr_engine.image import tarsparse
 from stackr_engine.image.extraction import Limits
 from stackr_engine.image.layers import unpack
 from stackr_engine.image.store import ImageStore
@@ -405,7 +406,8 @@ def test_a_name_that_is_no_name(store: ImageStore, paths: Paths) -> None:
     archive_refused(store, paths, docker_archive(names=["../../x:1"]), "not an image name")
 
 
-def test_old_gnu_sparse_map_without_end(place: Place) -> None:
+def test_a_map_of_holes_without_end(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tarsparse, "_MAX_EXTENTS", 10_000)
     header = bytearray(tar(entry("n"))[:512])
     header[156:157] = b"S"
     header[257:265] = b"ustar  \0"
@@ -414,4 +416,4 @@ def test_old_gnu_sparse_map_without_end(place: Place) -> None:
     header[148:156] = b" " * 8
     header[148:156] = b"%06o\0 " % sum(header)
     piece = struct.pack("12s12s", b"00000000000\0", b"00000000000\0") * 21 + b"\1" + bytes(7)
-    refused(place, gzip.compress(bytes(header) + piece * 50_000), "more than 1000000 pieces")
+    refused(place, gzip.compress(bytes(header) + piece * 1000), "more than 10000 pieces")

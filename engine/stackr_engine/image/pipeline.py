@@ -101,7 +101,6 @@ class Sha256:
         self._hash = hashlib.sha256()
         self._queue: _Belt[bytes | None] = _Belt()
         self._thread = threading.Thread(target=self._run, name="sha256", daemon=True)
-        self._thread.start()
         self.size = 0
 
     def of(self, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -112,6 +111,8 @@ class Sha256:
 
     def update(self, chunk: bytes) -> None:
         """Take one more chunk, which must not change any more."""
+        if self._thread.ident is None:
+            self._thread.start()  # not before: who gives up earlier has nothing to end
         self.size += len(chunk)
         self._queue.put(chunk)
 

@@ -3,7 +3,6 @@
 import gzip
 import itertools
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -65,11 +64,10 @@ def test_a_bomb_is_unpacked_in_small_pieces() -> None:
         assert len(piece) <= 1 << 20
 
 
-def test_what_is_compressed_is_the_same_each_time() -> None:
-    first = b"".join(compressed(cut(TEXT, 1000)))
-    time.sleep(1.1)  # gzip headers may hold the time
-    assert b"".join(compressed(cut(TEXT, 1000))) == first
-    assert gzip.decompress(first) == TEXT
+def test_what_is_compressed_is_the_same_at_any_time() -> None:
+    packed = b"".join(compressed(cut(TEXT, 1000)))
+    assert packed[4:8] == bytes(4)  # where gzip may have the time
+    assert gzip.decompress(packed) == TEXT
 
 
 def test_chunks_pass_through_threads_in_order() -> None:
