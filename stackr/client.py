@@ -45,7 +45,7 @@ def main() -> None:
         if status is not None:
             os._exit(status)
         connection = start_resident()
-    fail("the resident is of another version and does not give way")
+    fail("the resident does not take commands; see " + socket_path()[:-5] + ".log")
 
 
 def verb_of(arguments: list[str]) -> str:
@@ -126,7 +126,11 @@ RESIDENT = (
 
 def converse(connection: _socket.socket) -> int | None:
     """Send this command, forward signals, and return its status; None: connect again."""
-    send_request(connection)
+    try:
+        send_request(connection)
+    except OSError:
+        connection.close()  # it ended before it had our command
+        return None
     for number in FORWARDED:
         _signal.signal(number, lambda number, frame: connection.send(bytes([number])))
     terminal = None
