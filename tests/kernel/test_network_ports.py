@@ -150,14 +150,16 @@ def test_the_engine_chooses_a_free_port(machine: Machine, web: Box) -> None:
     chosen = publish(machine, host_port=None)
     assert chosen.host_port
     assert answers(None, "127.0.0.1", chosen.host_port)
+    # A container that is started again keeps it.
+    assert publish(machine, host_port=None) == chosen
 
 
 def test_a_taken_port_is_refused_before_anything_starts(paths: Paths) -> None:
     state = State(paths.database)
-    networks = Networks(paths, state, lambda protocol, port: f"nginx {protocol} {port}")
+    networks = Networks(paths, state)
     wanted = [PublishedPort(container_port=80, host_port=port) for port in (PORT - 1, PORT)]
     with serve_tcp(None, "0.0.0.0", PORT):
-        message = rf"0\.0\.0\.0:{PORT}/tcp is in use by nginx tcp {PORT}"
+        message = rf"0\.0\.0\.0:{PORT}/tcp is in use by .*{os.getpid()}"
         with pytest.raises(Conflict, match=message):
             networks.reserve_ports("web", wanted)
     networks.reserve_ports("web", wanted)
@@ -178,10 +180,12 @@ def test_a_held_port_cannot_be_taken_until_it_is_let_go(machine: Machine, web: B
 
 
 def test_the_next_engine_holds_the_ports(machine: Machine, web: Box) -> None:
-    publish(machine)
+    publish(machine, "0.0.0.0")
     machine.networks.close()
     with machine.another_engine() as networks:
         networks.reconcile()
+        again = PublishedPort(container_port=80, host_port=PORT, host_ip="0.0.0.0")
+        assert networks.publish("web", [again]) == (again,)
         with pytest.raises(OSError, match="in use"):
             socket.create_server(("0.0.0.0", PORT))
         assert answers(None, "127.0.0.1", PORT)

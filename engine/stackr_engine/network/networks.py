@@ -24,6 +24,7 @@ from stackr_engine.network.options import bridge_options
 from stackr_engine.network.ports import HolderOfPort, Ports
 from stackr_engine.network.store import NetworkStore, by_gateway_rank
 from stackr_engine.paths import Paths
+from stackr_engine.processes import holder_of_port
 from stackr_engine.state import State
 
 EndpointList = list[Endpoint]
@@ -36,7 +37,7 @@ class Networks:
     what the database says, so the next process goes on where this one was killed.
     """
 
-    def __init__(self, paths: Paths, state: State, holder_of_port: HolderOfPort | None = None):
+    def __init__(self, paths: Paths, state: State, holder_of_port: HolderOfPort = holder_of_port):
         self._paths = paths
         self._store = NetworkStore(state)
         self._route = NetlinkSocket()

@@ -19,8 +19,8 @@ from stackr_engine.network.options import bridge_options
 from stackr_engine.network.ruleset import PortRule
 from stackr_engine.network.store import Lease, NetworkStore, by_gateway_rank
 
-HolderOfPort = Callable[[str, int], str | None]
-"""Says in words who has a host port (`tcp`, 80) open, if that can be known."""
+HolderOfPort = Callable[[str, int, str], str | None]
+"""Says in words who has a host port (`tcp`, 80, "127.0.0.1") open, if that can be known."""
 KINDS = {
     "tcp": (socket.SOCK_STREAM, 0),
     "udp": (socket.SOCK_DGRAM, 0),
@@ -49,7 +49,7 @@ class Ports:
         store: NetworkStore,
         table: Table,
         netfilter: NetlinkSocket,
-        holder_of_port: HolderOfPort | None,
+        holder_of_port: HolderOfPort,
     ):
         self._store = store
         self._table = table
@@ -86,6 +86,8 @@ class Ports:
 
     def _chosen(self, container: str, wanted: PublishedPort) -> PublishedPort:
         port = HostPort(wanted.protocol, wanted.host_ip, wanted.host_port or 0)
+        if not port.port:
+            port = replace(port, port=self._chosen_before(container, wanted))
         for attempt in range(ATTEMPTS):
             try:
                 held = self._hold(container, port)
@@ -95,6 +97,12 @@ class Ports:
                 if port.port or attempt == ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    def _chosen_before(self, container: str, wanted: PublishedPort) -> int:
+        """The port that the engine chose when this was published the last time; 0 if never."""
+        key = (wanted.protocol, wanted.host_ip, wanted.container_port)
+        rules = self._store.ports_of(container)
+        return next((r.host_port for r in rules if (r.protocol, r.host_ip, r.port) == key), 0)
 
     def _hold(self, container: str, wanted: HostPort) -> HostPort:
         holder, _ = self._held.get(wanted, ("", None))
@@ -113,6 +121,8 @@ class Ports:
         except OSError as error:
             _close(sockets)
             raise self._refusal(port, error) from None
+        if not port.port:
+            raise StackrError(f"the kernel has no {port.protocol} to choose a host port by")
         self._held[port] = (container, sockets)
         return port
 
@@ -126,7 +136,7 @@ class Ports:
         for held, (container, _) in self._held.items():
             if (held.protocol, held.port) == (port.protocol, port.port):
                 return Conflict(f"port {port} is published by container {container[:12]}")
-        holder = self._holder_of_port(port.protocol, port.port) if self._holder_of_port else None
+        holder = self._holder_of_port(port.protocol, port.port, port.address)
         hint = "stop that program or publish another port"
         return Conflict(f"port {port} is in use" + (f" by {holder}" if holder else ""), hint=hint)
 
@@ -228,7 +238,7 @@ def port_rules(port: PublishedPort, target: Lease) -> list[PortRule]:
     if host_ip:
         host = ip_address(host_ip)
         ips = [ip for ip in ips if ip.version == host.version]
-        host_ip = "" if host.is_unspecified else str(host)
+        host_ip = str(host)
         if not ips or (host.version == 6 and host.is_loopback):
             raise StackrError(
                 f"cannot publish on {host}: the container has no IPv{host.version} address there",

@@ -75,7 +75,7 @@ class BridgeRule:
 
 @dataclass(frozen=True, slots=True)
 class PortRule:
-    """One translation; an empty `host_ip` stands for every address of the host."""
+    """One translation; no `host_ip` or an unspecified one stands for every address of the host."""
 
     protocol: str
     host_ip: str
@@ -121,7 +121,7 @@ def port_elements(rule: PortRule) -> Elements:
     protocol = struct.pack("=B3x", PROTOCOLS[rule.protocol])
     data = target.packed + struct.pack(">H2x", rule.port)
     port = struct.pack(">H2x", rule.host_port)
-    if not rule.host_ip:
+    if not rule.host_ip or ip_address(rule.host_ip).is_unspecified:
         return {f"port{target.version}": [Element(protocol + port, data)]}
     host = ip_address(rule.host_ip).packed
     return {f"port{target.version}_at": [Element(protocol + host + port, data)]}

@@ -29,8 +29,8 @@ def test_a_port_is_published_for_the_ip_versions_that_the_container_has() -> Non
     six = {"ipv6": "fd00::2/64"}
     assert published() == [("", "10.0.0.2")]
     assert published(**six) == [("", "10.0.0.2"), ("", "fd00::2")]
-    assert published("0.0.0.0", **six) == [("", "10.0.0.2")]
-    assert published("::", **six) == [("", "fd00::2")]
+    assert published("0.0.0.0", **six) == [("0.0.0.0", "10.0.0.2")]
+    assert published("::", **six) == [("::", "fd00::2")]
     assert published("192.0.2.1", **six) == [("192.0.2.1", "10.0.0.2")]
     for address in ("::", "::1", "2001:db8::1"):
         with pytest.raises(StackrError, match="has no IPv6"):
@@ -60,7 +60,7 @@ def test_bridges_stand_in_the_sets_that_their_options_ask_for() -> None:
 
 def test_ports_stand_in_the_map_of_their_kind() -> None:
     rules = {
-        "port4": PortRule("tcp", "", 80, "10.0.0.2", 8080),
+        "port4": PortRule("tcp", "0.0.0.0", 80, "10.0.0.2", 8080),
         "port4_at": PortRule("udp", "127.0.0.1", 80, "10.0.0.2", 8080),
         "port6": PortRule("tcp", "", 80, "fd00::2", 8080),
         "port6_at": PortRule("tcp", "fd00::1", 80, "fd00::2", 8080),
