@@ -118,6 +118,7 @@ class Box:
         where: Running,
         *command: str,
         stdio: tuple[int, int, int] | None = None,
+        cgroup_procs: tuple[str, ...] = (),
         **options: Any,
     ) -> Executed:
         """Run one more process in a container."""
@@ -129,6 +130,7 @@ class Box:
             command,
             ExecOptions(**options),
             privileges=where.privileges,
+            cgroup_procs=cgroup_procs,
         )
         return self.spawner.execute(request, stdio)
 

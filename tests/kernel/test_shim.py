@@ -256,3 +256,43 @@ def test_a_shim_is_small(box: Box) -> None:
         values = {line.split(":")[0]: int(line.split()[1]) for line in lines}
         private.append(values["Private_Dirty"] + values["Private_Clean"])
     assert sorted(private)[5] < 1000, f"KiB of memory of its own: {private}"
+
+
+@pytest.mark.requires("cgroup-memory")
+def test_container_killed_for_want_of_memory_says_so(box: Box) -> None:
+    from stackr_engine.cgroup import open_cgroups
+    from stackr_schemas.container import Resources
+
+    cgroups = open_cgroups(box.paths.instance)
+    group = cgroups.create("oom", Resources(memory_max=16 << 20, memory_swap_max=0))
+    try:
+        prepared = {"cgroup_procs": group.procs_files, "oom_file": group.oom_file}
+        done = box.run(
+            *SHELL, "x=$(head -c 64M /dev/zero | tr '\\0' a); echo $?", prepared=prepared
+        )
+        assert done.finish().oom_killed
+        assert not box.run("true", prepared=prepared).finish().oom_killed
+    finally:
+        cgroups.remove("oom")
+        cgroups.remove_parent()
+
+
+@pytest.mark.requires("cgroup-pids")
+def test_container_and_its_execs_are_in_its_cgroup(box: Box) -> None:
+    from stackr_engine.cgroup import open_cgroups
+    from stackr_schemas.container import Resources
+
+    cgroups = open_cgroups(box.paths.instance)
+    group = cgroups.create("one", Resources(pids_max=20))
+    try:
+        procs = group.procs_files
+        running = box.start("sleep", "60", prepared={"cgroup_procs": procs})
+        process = box.execute(running, "sleep", "61", cgroup_procs=procs)
+        assert {running.started.pid, process.pid} == set(cgroups.pids("one"))
+        assert running.started.shim_pid not in cgroups.pids("one")
+        process.close()
+        running.started.kill(9)
+        running.finish()
+    finally:
+        cgroups.remove("one")
+        cgroups.remove_parent()

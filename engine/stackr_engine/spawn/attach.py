@@ -46,6 +46,7 @@ class Attachments:
         self.stdin = stdin
         self.terminal = -1
         self.awaits_terminal = awaits_terminal
+        self.takes_input = True
         self.listener = listener
         self.clients: dict[int, Client] = {}
         self.poller = select.poll()
@@ -67,9 +68,11 @@ class Attachments:
 
     def _greet(self, client: Client) -> None:
         fd = self.terminal if self.terminal >= 0 else self.stdin
-        rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))]
+        rights = []
+        if fd >= 0 and self.takes_input:
+            rights = [(_socket.SOL_SOCKET, _socket.SCM_RIGHTS, fd.to_bytes(4, "little"))]
         try:
-            client.sock.sendmsg([HELLO], rights if fd >= 0 else [], _NOW)
+            client.sock.sendmsg([HELLO], rights, _NOW)
         except OSError:
             self._drop(client)
 

@@ -55,6 +55,7 @@ class Runner:
         ours, theirs = _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_STREAM)
         pid = os.fork()
         if pid == 0:
+            os.close(host_proc)
             _run_program(request, self.header, streams, theirs, procs)
         theirs.close()
         for each in {*streams, *procs} - {stdio.NONE}:

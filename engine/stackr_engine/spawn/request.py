@@ -80,6 +80,7 @@ class StartRequest:
             "id": self.id,
             "folder": str(self.folder),
             "size": self.size,
+            "stdin_open": self.stdin_open,
             "log": log,
             "oom_file": self.oom_file,
             "oom_kills": files.oom_kills(self.oom_file),

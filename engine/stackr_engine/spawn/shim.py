@@ -28,23 +28,42 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 _CHUNK = 16 * 1024
+_GATHER = 50
+"""Milliseconds in which the lines of a container that writes all the time gather."""
+_SOON = 0.1
+"""Seconds: output that comes sooner than this after the last is written all the time."""
 _CONTAINERS_ENDS = ("stdin_end", "stdout_end", "stderr_end", "sync", "terminal_end")
 
 
 class Shim:
     """One container from its start to its end."""
 
-    __slots__ = ("attached", "fds", "header", "log", "name", "outputs", "pid", "pidfd", "terminal")
+    __slots__ = (
+        "attached",
+        "fds",
+        "header",
+        "is_chatty",
+        "last_output",
+        "log",
+        "name",
+        "outputs",
+        "pid",
+        "pidfd",
+        "terminal",
+    )
 
     def __init__(self, header: dict[str, Any], fds: dict[str, int]):
         self.header = header
         self.fds = fds
         self.name = "stackr-shim"
         self.pid = self.pidfd = -1
+        self.is_chatty = False
+        self.last_output = 0.0
         self.terminal = fds.get("terminal", -1)
         self.outputs = {fds[name]: name for name in ("stdout", "stderr") if name in fds}
         self.log = Log(**header["log"]) if header["log"] else None
         self.attached = Attachments(fds["listener"], fds.get("stdin", -1), self.terminal >= 0)
+        self.attached.takes_input = header["stdin_open"]
 
     def run(self, request: int) -> NoReturn:
         """Fork the first process and be its shim."""
@@ -71,9 +90,15 @@ class Shim:
         for fd in (self.pidfd, self.terminal, *self.outputs):
             if fd >= 0:
                 poller.register(fd, select.POLLIN)
+        rare = select.poll()
+        for fd in (self.pidfd, self.attached.listener):
+            rare.register(fd, select.POLLIN)
         while True:
             for fd, events in poller.poll():
                 self._handle(fd, events)
+            if self.is_chatty:
+                # Waking for each line costs more than writing it: let some gather.
+                rare.poll(_GATHER)
 
     def _handle(self, fd: int, events: int) -> None:
         if fd in self.outputs:
@@ -120,6 +145,9 @@ class Shim:
             if fd != self.attached.terminal:
                 os.close(fd)
             return False
+        before, self.last_output = self.last_output, time.monotonic()
+        is_trickle = len(data) < _CHUNK // 4 and self.last_output - before < _SOON
+        self.is_chatty = is_trickle and not self.attached.clients
         if self.log is not None:
             self.log.write(stream, data)
         self.attached.broadcast(stream, data, self.outputs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 
 CLONE_NEWNS = 0x00020000
@@ -210,8 +211,12 @@ def seccomp(flags: int, program: bytes) -> None:
 
 
 def join_session_keyring(name: str) -> None:
-    """Call keyctl(2) to leave the caller's session keyring for a new one."""
-    _call(_KEYCTL, 1, name.encode(), name="keyctl")
+    """Call keyctl(2) to leave the caller's session keyring for a new one, if there are keyrings."""
+    try:
+        _call(_KEYCTL, 1, name.encode(), name="keyctl")
+    except OSError as error:
+        if error.errno != errno.ENOSYS:
+            raise
 
 
 def rt_sigaction_default(number: int) -> None:
