@@ -30,6 +30,7 @@ COMMANDS = {
     "run": ("run", "Run a one-off command in a new container of a service."),
     "save": ("save", "Save images as an archive."),
     "start": ("start", "Start containers that exist."),
+    "stats": ("stats", "Show what running containers use, once a second."),
     "stop": ("stop", "Stop containers without removing them."),
     "tag": ("tag", "Give an image one more name."),
     "up": ("up", "Bring the stack up: create, recreate and start what needs it."),
