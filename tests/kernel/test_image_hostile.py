@@ -14,9 +14,9 @@ import pytest
 from stackr_engine import trash
 from stackr_engine.image import tarsparse
 from stackr_engine.image.extraction import Limits
-from stackr_engine.image.layers import unpack
 from stackr_engine.image.store import ImageStore
 from stackr_engine.image.tarheader import BadArchive
+from stackr_engine.image.unpacking import unpack
 from stackr_engine.paths import Paths
 from stackr_engine.state import State
 from stackr_schemas.errors import StackrError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from stackr_engine import trash
-from stackr_engine.image.layers import unpack
 from stackr_engine.image.store import ImageStore
+from stackr_engine.image.unpacking import unpack
 from stackr_engine.paths import Paths
 from stackr_engine.state import State
 

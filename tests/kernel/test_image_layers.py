@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from stackr_engine.image.layers import unpack
 from stackr_engine.image.pack import pack_folder
+from stackr_engine.image.unpacking import unpack
 from stackr_engine.spawn.rootfs import mount_overlay
 from stackr_engine.spawn.syscalls import MNT_DETACH, umount2
 

@@ -120,12 +120,12 @@ def test_layers_are_shared_by_the_images_that_have_them(store: ImageStore) -> No
 def test_threads_that_load_the_same_image_unpack_it_once(
     store: ImageStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from stackr_engine.image import layers
+    from stackr_engine.image import unpacking
 
     unpacked = []
-    unpack = layers.unpack
+    unpack = unpacking.unpack
     monkeypatch.setattr(
-        layers, "unpack", lambda *arguments: unpacked.append(1) or unpack(*arguments)
+        unpacking, "unpack", lambda *arguments: unpacked.append(1) or unpack(*arguments)
     )
     archive = docker_archive(BASE, APP, names=["a:1"])
     threads = [threading.Thread(target=load, args=(store, archive)) for _ in range(4)]

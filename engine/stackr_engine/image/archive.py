@@ -23,6 +23,21 @@ from stackr_engine.image.reference import parse_reference
 from stackr_engine.image.tarheader import BadArchive
 
 
+def load(loader: Loader, blobs: Blobs, source: Path | BinaryIO) -> list[StoredImage]:
+    """Take every image of an archive, by path or open, or of a folder in OCI layout."""
+    if not isinstance(source, Path):
+        return load_archive(loader, blobs, source)
+    try:
+        if source.is_dir():
+            return load_layout(loader, blobs, source)
+        with open(source, "rb") as file:
+            return load_archive(loader, blobs, file)
+    except FileNotFoundError as error:
+        raise NotFound(f"no archive {source}") from error
+    except BadArchive as error:
+        raise BadArchive(f"{source}: {error.message}", hint=error.hint) from error
+
+
 def load_archive(loader: Loader, blobs: Blobs, file: BinaryIO) -> list[StoredImage]:
     """Take every image of a docker-archive or oci-archive, compressed or not."""
     content = ArchiveContent(blobs)

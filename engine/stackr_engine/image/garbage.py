@@ -8,9 +8,7 @@ from typing import NamedTuple
 from stackr_schemas.image import StoredImage
 
 from stackr_engine.image.blobs import Blobs
-from stackr_engine.image.imageconfig import chain_ids
 from stackr_engine.image.layers import Layers
-from stackr_engine.image.manifest import Manifest, parse
 from stackr_engine.image.records import Records
 
 
@@ -44,6 +42,9 @@ class Garbage:
 
     def needed_by(self, images: Iterable[StoredImage]) -> Needed:
         """Tell what some images consist of."""
+        from stackr_engine.image.imageconfig import chain_ids
+        from stackr_engine.image.manifest import Manifest, parse
+
         needed = Needed(set(), set())
         for image in images:
             needed.blobs.update((image.id, image.manifest))

@@ -66,6 +66,19 @@ class Loader:
         """Make an image of a new config and of layers that are in the store."""
         return self._from_store(self._blobs.add_bytes(config), layers, names)
 
+    def unpacked(self, image: StoredImage) -> tuple[str, ...]:
+        """Return the folders of an image's layers, uppermost first, unpacked if need be."""
+        manifest = parse(Manifest, self._blobs.read(image.manifest), image.manifest)
+        return self._unpack(manifest, image.diff_ids)
+
+    def _unpack(self, manifest: Manifest, diff_ids: tuple[str, ...]) -> tuple[str, ...]:
+        folders: tuple[str, ...] = ()
+        rows = zip(chain_ids(diff_ids), diff_ids, manifest.layers, strict=True)
+        for chain, diff_id, layer in rows:
+            blob = partial(self._blobs.open, layer.digest)
+            folders = (self._layers.ensure(chain, diff_id, folders, blob), *folders)
+        return folders
+
     def _from_store(self, config: str, layers: list[str], names: tuple[str, ...]) -> StoredImage:
         digest = self._blobs.add_bytes(self._manifest_text(config, layers))
         manifest = parse(Manifest, self._blobs.read(digest), digest)
@@ -100,7 +113,7 @@ class Loader:
         content.fetch(config_digest)
         for layer in manifest.layers:
             content.fetch(layer.digest)
-        unpack_layers(self._layers, self._blobs, manifest, config.rootfs.diff_ids)
+        self._unpack(manifest, config.rootfs.diff_ids)
         image = StoredImage(
             id=config_digest,
             manifest=digest,
@@ -127,14 +140,3 @@ def check_layers(manifest: Manifest, config: ConfigDocument) -> None:
         raise BadArchive(f"it has {count} layers; overlayfs takes {_MAX_LAYERS}")
     if config.os not in ("", "linux"):
         raise BadArchive(f"it is an image for {config.os}, not for Linux")
-
-
-def unpack_layers(
-    layers: Layers, blobs: Blobs, manifest: Manifest, diff_ids: tuple[str, ...]
-) -> tuple[str, ...]:
-    """Return the layers' folders, uppermost first, each unpacked now if it was not yet."""
-    folders: tuple[str, ...] = ()
-    for chain, diff_id, layer in zip(chain_ids(diff_ids), diff_ids, manifest.layers, strict=True):
-        folder = layers.ensure(chain, diff_id, folders, partial(blobs.open, layer.digest))
-        folders = (folder, *folders)
-    return folders

@@ -22,7 +22,7 @@ _HINT = "the image is damaged, or of a kind that is not supported"
 class Document(BaseModel):
     """A part of a JSON document; null means the same as nothing, unknown fields mean nothing."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True, defer_build=True)
 
     @model_validator(mode="before")
     @classmethod

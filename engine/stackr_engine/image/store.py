@@ -6,30 +6,30 @@ import sqlite3
 import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from stackr_schemas.errors import Conflict, NotFound, StackrError
 from stackr_schemas.image import Image, ImageConfig, StoredImage
 
 from stackr_engine import trash
-from stackr_engine.image import archive, layers, ocireference, records, rootfs
+from stackr_engine.image import layers, records, rootfs
 from stackr_engine.image.blobs import Blobs
 from stackr_engine.image.garbage import Garbage
-from stackr_engine.image.importing import config_text, layer_of
 from stackr_engine.image.layers import Layers
-from stackr_engine.image.loading import Loader, unpack_layers
-from stackr_engine.image.manifest import Manifest, parse
-from stackr_engine.image.ocireference import OciReferences
 from stackr_engine.image.records import Records
 from stackr_engine.image.reference import parse_reference
 from stackr_engine.image.rootfs import RootfsImages
-from stackr_engine.image.saving import archive_of
-from stackr_engine.image.tarheader import BadArchive
 from stackr_engine.paths import Paths
 from stackr_engine.state import State
 
+if TYPE_CHECKING:
+    from stackr_engine.image.loading import Loader
+    from stackr_engine.image.ocireference import OciReferences
+
 _TABLES = (layers.SCHEMA, records.IMAGES_SCHEMA, records.NAMES_SCHEMA)
+_OCI = "oci:"
 _HINT = (
     "bring it with `stackr load ARCHIVE` or `stackr import FOLDER NAME`, or use rootfs:/ or "
     "rootfs:./folder; pulling from a registry is not there yet"
@@ -61,11 +61,23 @@ class ImageStore:
         self._blobs = Blobs(paths)
         self._layers = Layers(paths, state)
         self._records = Records(state)
-        self._loader = Loader(self._blobs, self._layers, self._records)
         self._garbage = Garbage(self._blobs, self._layers, self._records)
         self._rootfs = RootfsImages(paths)
-        self._layouts = OciReferences(self._loader, self._blobs)
         self._ready: dict[str, tuple[int, Image]] = {}
+
+    # What reads manifests and archives is imported when an image from elsewhere is used:
+    # stacks that run on this machine's files do without the memory and the time.
+    @cached_property
+    def _loader(self) -> "Loader":
+        from stackr_engine.image.loading import Loader
+
+        return Loader(self._blobs, self._layers, self._records)
+
+    @cached_property
+    def _layouts(self) -> "OciReferences":
+        from stackr_engine.image.ocireference import OciReferences
+
+        return OciReferences(self._loader, self._blobs)
 
     def clean(self) -> None:
         """Finish what a killed process left half done; call it once, at the engine's start."""
@@ -79,7 +91,7 @@ class ImageStore:
         """Return the image with its layers unpacked; relative folders are below `base_dir`."""
         if reference.startswith(rootfs.PREFIX):
             return self._rootfs.resolve(reference, base_dir)
-        if reference.startswith(ocireference.PREFIX):
+        if reference.startswith(_OCI):
             with self._garbage.held():
                 return self._layout(self._layouts.find(reference, base_dir), reference)
         return self._named(reference)
@@ -119,6 +131,8 @@ class ImageStore:
         comment: str = "imported",
     ) -> str:
         """Make an image of one layer from a folder or an archive of one; return its id."""
+        from stackr_engine.image.importing import config_text, layer_of
+
         tag = (str(parse_reference(name)),) if name else ()
         with self._garbage.held():
             layer, diff_id = layer_of(self._blobs, source)
@@ -134,6 +148,8 @@ class ImageStore:
             names[self.get(reference).id] += filter(None, [self._records.name_of(reference)])
         images = [self.get(i).model_copy(update={"names": tuple(n)}) for i, n in names.items()]
         with self._garbage.held():
+            from stackr_engine.image.saving import archive_of
+
             yield from archive_of(self._blobs, images)
 
     def tag(self, source: str, target: str) -> None:
@@ -188,17 +204,9 @@ class ImageStore:
         return Removed(names, [image.id for image in images], freed)
 
     def _load(self, source: Path | BinaryIO) -> Images:
-        if not isinstance(source, Path):
-            return archive.load_archive(self._loader, self._blobs, source)
-        try:
-            if source.is_dir():
-                return archive.load_layout(self._loader, self._blobs, source)
-            with open(source, "rb") as file:
-                return archive.load_archive(self._loader, self._blobs, file)
-        except FileNotFoundError as error:
-            raise NotFound(f"no archive {source}") from error
-        except BadArchive as error:
-            raise BadArchive(f"{source}: {error.message}", hint=error.hint) from error
+        from stackr_engine.image import archive
+
+        return archive.load(self._loader, self._blobs, source)
 
     def _named(self, reference: str) -> Image:
         known = self._ready.get(reference)
@@ -222,8 +230,7 @@ class ImageStore:
         return image
 
     def _image(self, stored: StoredImage, reference: str) -> Image:
-        manifest = parse(Manifest, self._blobs.read(stored.manifest), stored.manifest)
-        folders = unpack_layers(self._layers, self._blobs, manifest, stored.diff_ids)
+        folders = self._loader.unpacked(stored)
         return Image(
             id=stored.id,
             reference=reference,
