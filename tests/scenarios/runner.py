@@ -84,29 +84,31 @@ class Stack:
         """Return the lines of one service's containers."""
         return self.run("logs", "--no-log-prefix", service).splitlines()
 
-    def processes(self, *words: str) -> list[int]:
-        """Find this engine's processes whose command line has all the words."""
-        return [pid for pid, line in _commands(self.paths) if all(word in line for word in words)]
+    def processes(self, name: str = "") -> list[int]:
+        """Find this engine's processes: the resident, `stackr-spawner`, `stackr-resolver`, …"""
+        return [pid for pid, text in _processes(self.paths) if name in text]
 
-    def kill(self, *words: str) -> None:
-        """Kill -9 the engine's processes that `words` name; there must be one."""
-        found = self.processes(*words)
-        assert found, f"no process of {words}: {_commands(self.paths)}"
-        for pid in found:
-            os.kill(pid, signal.SIGKILL)
+    def kill(self, *names: str) -> None:
+        """Kill -9 the engine's processes of these names, all at once; each must be there."""
+        found = [self.processes(name) for name in names]
+        assert all(found), f"{names}: {found} of {_processes(self.paths)}"
+        for pids in found:
+            for pid in pids:
+                os.kill(pid, signal.SIGKILL)
 
 
-def _commands(paths: Paths) -> list[tuple[int, str]]:
-    """Process ids and command lines of all that has the engine's run folder in its environment."""
+def _processes(paths: Paths) -> list[tuple[int, str]]:
+    """Process ids, names and command lines of all that know of the engine's run folder."""
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         try:
+            name = (folder / "comm").read_text().strip()
             command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             ours = str(paths.run).encode() in (folder / "environ").read_bytes()
         except OSError:
             continue
         if ours or str(paths.run) in command:
-            found.append((int(folder.name), command))
+            found.append((int(folder.name), f"{name} {command}"))
     return found
 
 

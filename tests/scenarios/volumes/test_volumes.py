@@ -19,7 +19,7 @@ def test_a_named_volume_is_shared_and_outlives_down_but_not_down_v(stack: Stack)
     stack.run("up", "-d")
     assert sh(stack, "one", "cat /data/file") == "kept\n"
     stack.run("down", "-v")
-    assert list((stack.paths.state / "volumes").iterdir()) == []
+    assert not (stack.paths.state / "volumes" / "volumes_data").exists()
     stack.run("up", "-d")
     assert sh(stack, "one", "ls /data") == ""
 
