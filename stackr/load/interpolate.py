@@ -3,6 +3,7 @@
 from typing import Any
 
 from stackr.load.problem import Report
+from stackr.load.scalar import Timestamp
 from stackr.load.template import Lookup, TemplateError, substitute
 from stackr.load.tree import Map, Mark, Path, Seq, dotted, where
 
@@ -32,6 +33,8 @@ class Interpolation:
             for index, item in enumerate(value):
                 found.append(self.copy(item, (*path, index), value.marks[index]))
             return found
+        if isinstance(value, Timestamp) and any(str(step).startswith("x-") for step in path):
+            return value.in_full
         return value
 
     def _map(self, value: Map, path: Path) -> Map:

@@ -12,7 +12,7 @@ from stackr.load.discover import STDIN
 from stackr.load.dotenv import parse_env
 from stackr.load.files import Files
 from stackr.load.interpolate import Interpolation
-from stackr.load.merge import Unmergeable, merged, merged_resource, merged_service
+from stackr.load.merge import Unmergeable, merged, merged_service
 from stackr.load.options import LoadOptions
 from stackr.load.parse import parse
 from stackr.load.paths import Paths
@@ -111,18 +111,15 @@ class Layers:
             if not isinstance(tree.get(section), Map):
                 tree.put(section, Map(mark), mark)
             for name, resource in resources.items():
-                self._import_one(resource, tree[section], section, name, resources.marks[name])
-
-    def _import_one(
-        self, resource: Any, target: Map, section: str, name: str, mark: Mark | None
-    ) -> None:
-        if name not in target:
-            target.put(name, resource, mark)
-        elif target[name] != resource:
-            try:
-                target[name] = merged_resource(resource, target[name], section, name)
-            except Unmergeable as error:
-                self.report.add(error.mark, dotted(error.path), str(error))
+                if name not in tree[section]:
+                    tree[section].put(name, resource, resources.marks[name])
+                elif tree[section][name] != resource:
+                    self.report.add(
+                        tree[section].marks[name],
+                        f"{section}.{name}",
+                        "conflicts with an included one",
+                        "to change that, include a list of paths: the file and an override",
+                    )
 
     def _note_values(self, tree: Map, scope: Scope) -> None:
         _resolve_listed(tree, scope.environment)

@@ -51,13 +51,6 @@ def merged_service(base: Map, other: Map, is_same_file: bool) -> Map:
     return _merge_maps(base, other, RULES.step("services").step("*"), ("services", "*"))
 
 
-def merged_resource(base: Any, other: Any, section: str, name: str) -> Any:
-    """Merge one resource of this file over the included one of the same name."""
-    if isinstance(base, Map) and isinstance(other, Map):
-        apply_resets(base, other)
-    return _merge(base, other, RULES.step(section).step(name), (section, name))
-
-
 def apply_resets(base: Any, other: Map, with_overrides: bool = True) -> None:
     """Drop from the earlier tree what the later one tags `!reset` or `!override`."""
     if not isinstance(base, Map):
@@ -142,15 +135,23 @@ def _same_driver(base: Any, other: Any, rule: Rule, path: Path) -> Any:
 
 
 def _pools(base: Any, other: Any, rule: Rule, path: Path) -> Any:
-    """Merge address pools by their subnet."""
+    """Merge address pools by their subnet, as Docker Compose does.
+
+    Pools that the later file does not name are lost, and where it names several, one can take
+    the fields of another.
+    """
     if not isinstance(base, Seq) or not isinstance(other, Seq):
         return base if other is None else other
     found: dict[Any, tuple[Any, Mark | None]] = {}
-    for pool, mark in (*base.placed(), *other.placed()):
-        subnet = pool.get("subnet") if isinstance(pool, Map) else str(pool)
-        earlier = found.get(subnet, (None, None))[0]
-        both = isinstance(earlier, Map) and isinstance(pool, Map)
-        found[subnet] = (_merge_maps(earlier, pool, rule, path) if both else pool, mark)
+    for earlier in base:
+        for later, mark in other.placed():
+            if not isinstance(earlier, Map) or not isinstance(later, Map):
+                raise Unmergeable(path, mark)
+            subnet = later.get("subnet")
+            if subnet != earlier.get("subnet") and subnet not in found:
+                found[subnet] = (later, mark)
+            else:
+                found[subnet] = (_merge_maps(earlier, later, rule, path), mark)
     return seq_of(found.values(), base.mark)
 
 

@@ -71,7 +71,8 @@ def _default_network(tree: Map) -> None:
         elif isinstance(networks, Map | Seq):
             is_used = is_used or "default" in networks
     if is_used:
-        _default(tree, "networks", Map(tree.mark))
+        if "networks" not in tree:
+            tree.put("networks", Map(tree.mark), tree.mark)
         if isinstance(tree["networks"], Map) and "default" not in tree["networks"]:
             tree["networks"].put("default", None, None)
 

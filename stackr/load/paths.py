@@ -43,7 +43,7 @@ class Paths:
 
     def watched(self, path: str) -> str:
         """Resolve a watched path, through symbolic links."""
-        return self.real(self.absolute(path))
+        return self.real(self.absolute(path)) if path else path
 
     def resolve(self, tree: Map) -> None:
         """Resolve every path in a tree, in place."""

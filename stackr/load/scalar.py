@@ -17,6 +17,25 @@ _WORDS: dict[str, object] = {
 _INTEGER = re.compile(r"[-+]?(?:0[xX][0-9a-fA-F]+|0[oO]?[0-7]+|0[bB][01]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?")
 _LONGEST = 100
+_DATE = re.compile(
+    r"\d{4}-(?:0?[1-9]|1[0-2])-(?:0?[1-9]|[12]\d|3[01])"
+    r"(?:(?:[Tt]|[ \t]+)\d{1,2}:\d{1,2}:\d{1,2}(?:\.\d+)?[ \t]*(?:Z|[-+]\d{1,2}(?::\d{2})?)?)?"
+)
+
+
+class Timestamp:
+    """A plain date: no key takes one, and Docker Compose refuses it where text is wanted."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    @property
+    def in_full(self) -> str:
+        """The moment, where any value is taken."""
+        return self.text if ":" in self.text else f"{self.text}T00:00:00Z"
+
+    def __repr__(self) -> str:
+        return f"{self.text} (YAML reads it as a date; put it in quotes)"
 
 
 def resolve(text: str) -> object:
@@ -27,6 +46,8 @@ def resolve(text: str) -> object:
         return _WORDS[text]
     if len(text) > _LONGEST:
         return text
+    if _DATE.fullmatch(text):
+        return Timestamp(text)
     digits = text.replace("_", "") if text[-1:] != "_" else text
     if _INTEGER.fullmatch(digits):
         return _integer(digits)

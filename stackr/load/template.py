@@ -82,19 +82,18 @@ def substitute(text: str, lookup: Lookup, missing: Callable[[str], None], depth:
 
 def _value(used: Variable, lookup: Lookup, missing: Callable[[str], None], depth: int) -> str:
     value = lookup(used.name)
+    if not used.operator and value is None:
+        missing(used.name)
+    # The operand is substituted even if it is not used: a required variable in it is required.
+    operand = substitute(used.operand, lookup, missing, depth + 1)
     counts = bool(value) if used.operator.startswith(":") else value is not None
     match used.operator.removeprefix(":"):
-        case "-":
-            return value or "" if counts else substitute(used.operand, lookup, missing, depth + 1)
-        case "+":
-            return substitute(used.operand, lookup, missing, depth + 1) if counts else value or ""
-        case "?":
-            if not counts:
-                reason = substitute(used.operand, lookup, missing, depth + 1)
-                raise TemplateError(_required(used.name, reason))
-            return value or ""
-    if value is None:
-        missing(used.name)
+        case "-" if not counts:
+            return operand
+        case "+" if counts:
+            return operand
+        case "?" if not counts:
+            raise TemplateError(_required(used.name, operand))
     return value or ""
 
 

@@ -27,4 +27,4 @@ def test_short_forms_are_in_the_schema() -> None:
 def test_what_loading_fills_in_is_not_required_of_the_file() -> None:
     definitions = stack_schema()["$defs"]
     assert definitions["Dependency"]["required"] == ["condition"]
-    assert "required" not in definitions["Port"]
+    assert definitions["Port"]["required"] == ["target"]

@@ -87,7 +87,7 @@ class Deploy(ComposeModel):
     """The `deploy` section of a service."""
 
     mode: str = ""
-    replicas: Annotated[Int | None, GIVEN] = None
+    replicas: Annotated[Annotated[Int, Field(ge=0)] | None, GIVEN] = None
     labels: Pairs = Field(default_factory=dict)
     update_config: Annotated[UpdateConfig | None, GIVEN] = None
     rollback_config: Annotated[UpdateConfig | None, GIVEN] = None

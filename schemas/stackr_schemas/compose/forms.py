@@ -27,8 +27,9 @@ def _unique(value: object) -> object:
 
 def scalar_text(value: object) -> str:
     """Write a scalar of a mapping as text; anything else is refused."""
-    if isinstance(value, Mapping | list | tuple):
-        raise ValueError("the value must be a string, number, boolean or null")
+    if not isinstance(value, str | int | float | None):
+        found = "" if isinstance(value, Mapping | list | tuple) else f", not {value!r}"
+        raise ValueError(f"the value must be a string, number, boolean or null{found}")
     return text_of(value)
 
 

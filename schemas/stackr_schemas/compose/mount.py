@@ -33,7 +33,7 @@ class TmpfsOptions(ComposeModel):
     """What only tmpfs mounts have; `size` in bytes."""
 
     size: Annotated[WholeBytes, Field(ge=0)] = 0
-    mode: Mode = 0
+    mode: Annotated[int, Field(strict=True)] = 0
 
 
 class ImageOptions(ComposeModel):

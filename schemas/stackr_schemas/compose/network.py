@@ -23,7 +23,8 @@ class Ipam(ComposeModel):
 
     driver: str = ""
     config: tuple[IpamPool, ...] = ()
-    options: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = Field(default_factory=dict, exclude=True)
+    """Checked, and not rendered: Docker Compose drops it."""
 
 
 class Network(ComposeModel):

@@ -17,10 +17,10 @@ Range = tuple[int, int]
 class Port(ComposeModel):
     """One container port and where it is published; an empty `published` lets the engine choose."""
 
+    target: Int
     name: str = ""
     mode: str = ""
     host_ip: str = ""
-    target: Int = 0
     published: Annotated[
         str,
         BeforeValidator(lambda value: _published(value), json_schema_input_type=str | int),
@@ -42,7 +42,7 @@ def parse_port(spec: str) -> list[dict[str, Any]]:
     """Read the short form into as many ports as its range has; raises ValueError."""
     *before, container = spec.split(":")
     host = before.pop() if before else ""
-    address = _address(":".join(before).removeprefix("[").removesuffix("]"))
+    address = _address(_unbracketed(":".join(before)))
     port, _, protocol = container.partition("/")
     protocol = (protocol or "tcp").lower()
     if protocol not in PROTOCOLS:
@@ -54,6 +54,12 @@ def parse_port(spec: str) -> list[dict[str, Any]]:
         for target, text in _matched(targets, published, spec)
     ]
     return sorted(ports, key=lambda item: str(item["target"]))
+
+
+def _unbracketed(text: str) -> str:
+    if ":" in text and not (text.startswith("[") and text.endswith("]")):
+        raise ValueError(f"invalid IP address {text!r}: write IPv6 addresses in brackets")
+    return text.removeprefix("[").removesuffix("]")
 
 
 def _address(text: str) -> str:
@@ -104,7 +110,8 @@ def port_key(item: object) -> object:
     """Tell what two entries have in common when the later one replaces the earlier."""
     if not isinstance(item, Mapping):
         return item
-    published = item.get("published", "")
+    # Docker Compose takes 80 and "80" for two ports, so the type is part of the key.
+    published = repr(item.get("published", ""))
     host, protocol = item.get("host_ip", "0.0.0.0"), item.get("protocol", "tcp")
     return f"{host}:{published}:{item.get('target')}/{protocol}"
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from stackr_schemas.compose.blkio import DeviceRate, DeviceWeight
 from stackr_schemas.compose.model import ComposeModel
 from stackr_schemas.compose.project import Project
 from stackr_schemas.compose.service import Service
@@ -14,8 +15,8 @@ SECTIONS = ("services", "networks", "volumes", "secrets", "configs", "models")
 def rendered(project: Project, with_extensions: bool = True) -> dict[str, Any]:
     """Write the project in long form.
 
-    Without extensions, only the top-level `x-` keys stay, and models are left out: the JSON
-    form of Docker Compose has neither.
+    Without extensions, only the top-level `x-` keys stay, models are left out, and devices of
+    `blkio_config` have capitals: that is the JSON form of Docker Compose.
     """
     sections = SECTIONS if with_extensions else SECTIONS[:-1]
     items = {section: getattr(project, section) for section in sections}
@@ -40,6 +41,8 @@ def _arranged(value: object, dumped: Any, with_extensions: bool) -> Any:
         if not isinstance(dumped, dict):
             return dumped
         extra = () if with_extensions else (value.model_extra or ())
+        if not with_extensions and isinstance(value, DeviceWeight | DeviceRate):
+            return {key.capitalize(): item for key, item in dumped.items()}
         return {
             key: _arranged(getattr(value, key, None), item, with_extensions)
             for key, item in dumped.items()

@@ -222,7 +222,7 @@ class Service(ComposeModel):
     read_only: Bool = False
     restart: str = ""
     runtime: str = ""
-    scale: Annotated[Int | None, GIVEN] = None
+    scale: Annotated[Annotated[Int, Field(ge=0)] | None, GIVEN] = None
     secrets: tuple[AnyFileMount, ...] = ()
     security_opt: UniqueStrings = ()
     shm_size: Bytes = 0

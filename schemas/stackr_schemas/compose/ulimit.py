@@ -34,7 +34,8 @@ class Ulimit(ComposeModel):
 
     @model_serializer(mode="plain")
     def _render(self) -> int | dict[str, int]:
-        return self.single or {"soft": self.soft, "hard": self.hard}
+        limits = {"soft": self.soft, "hard": self.hard}
+        return self.single or {key: limit for key, limit in limits.items() if limit}
 
 
 def ulimit(value: object) -> object:

@@ -35,7 +35,7 @@ TOKENS = [
 ]  # fmt: skip
 OTHERS = {
     "a.yaml": "services: {base: {image: a, extends: more}, more: {user: me, ports: [80]}}",
-    "inc.yaml": "services: {base: {image: c, command: x}}\nvolumes: {more: }",
+    "inc.yaml": "services: {inc: {image: c, command: x}}\nvolumes: {more: }",
     "b.env": "A=1\nB='x'\nC=$A\n",
     "sub/key": "",
     "c.env": 'A=${B:-${C}}\nD="\\n"\nA_ALONE\n',

@@ -44,13 +44,16 @@ def test_includes_nest() -> None:
     assert project.services["b"].build.context == "/stack/a/b" and "vo" in project.volumes
 
 
-def test_this_file_merges_over_what_it_includes() -> None:
+def test_a_resource_is_included_unchanged_or_refused() -> None:
     texts = {
-        "compose.yaml": "include: [a.yaml]\nservices: {db: {user: me, dns: !override [9.9.9.9]}}",
-        "a.yaml": "services: {db: {image: a, user: you, dns: [1.1.1.1]}}",
+        "compose.yaml": "include: [a.yaml]\nservices: {db: {image: a}}",
+        "a.yaml": "services: {db: {image: a}}",
     }
-    db = load(texts).services["db"]
-    assert (db.image, db.user, db.dns) == ("a", "me", ("9.9.9.9",))
+    assert load(texts).services["db"].image == "a"
+    texts["a.yaml"] = "services: {db: {image: b}}"
+    assert problems(texts)[0].startswith(
+        "compose.yaml:2:12: services.db: conflicts with an included one; to change that"
+    )
 
 
 def test_a_cycle_and_a_missing_file_are_told_at_the_entry() -> None:

@@ -87,16 +87,16 @@ def test_ulimits_and_build_strings_are_replaced_and_completed() -> None:
     assert service.build.context == "/stack/a" and service.build.args == {"A": "1"}
 
 
-def test_address_pools_merge_by_subnet() -> None:
+def test_address_pools_merge_by_subnet_and_unnamed_ones_are_lost_as_in_compose() -> None:
     network = "networks: {default: {ipam: {config: [%s]}}}\nservices: {web: {image: a}}"
     texts = {
-        "a.yaml": network % "{subnet: 10.0.0.0/24}, {subnet: 10.1.0.0/24}",
-        "b.yaml": network % "{subnet: 10.0.0.0/24, gateway: 10.0.0.9}",
+        "a.yaml": network % "{subnet: 10.0.0.0/24, ip_range: 10.0.0.0/28}",
+        "b.yaml": network % "{subnet: 10.1.0.0/24}, {subnet: 10.0.0.0/24, gateway: 10.0.0.9}",
     }
     pools = load(texts, files=("a.yaml", "b.yaml")).networks["default"].ipam.config
-    assert [(p.subnet, p.gateway) for p in pools] == [
-        ("10.0.0.0/24", "10.0.0.9"),
-        ("10.1.0.0/24", ""),
+    assert [(p.subnet, p.gateway, p.ip_range) for p in pools] == [
+        ("10.1.0.0/24", "", ""),
+        ("10.0.0.0/24", "10.0.0.9", "10.0.0.0/28"),
     ]
 
 

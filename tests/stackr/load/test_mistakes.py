@@ -62,6 +62,10 @@ def test_all_mistakes_of_a_file_are_told_at_once_sorted() -> None:
          "2:11: secrets.s: file and environment exclude each other"),
         ("services: {w: {image: x}}\nconfigs: {c: {}}",
          "2:11: configs.c: one of file, environment, content must be set"),
+        ("services: {w: {image: 2021-01-01}}", "1:16: services.w.image: must be a string"),
+        ("services: {w: {image: x, labels: {a: 2021-01-01}}}",
+         "1:26: services.w.labels: the value must be a string, number, boolean or null, not "
+         "2021-01-01 (YAML reads it as a date; put it in quotes)"),
         ("name: 5\nservices: {w: {image: x}}", "1:1: name: must be a string"),
         ("version: 3.8\nservices: {w: {image: x}}", "1:1: version: must be a string"),
         ("include: x\nservices: {w: {image: x}}", "1:1: include: must be a list"),

@@ -2,7 +2,7 @@ import pytest
 
 from stackr.load.parse import parse
 from stackr.load.problem import Report
-from stackr.load.scalar import resolve
+from stackr.load.scalar import Timestamp, resolve
 from stackr.load.tree import Map, dotted, mark_at, undotted
 
 
@@ -25,7 +25,7 @@ def problem(text: str) -> str:
         ("yes", "yes"),
         ("on", "on"),
         ("22:22", "22:22"),
-        ("2021-01-01", "2021-01-01"),
+        ("2021-13-01", "2021-13-01"),
         ("true", True),
         ("False", False),
         ("tRUE", "tRUE"),
@@ -48,6 +48,12 @@ def problem(text: str) -> str:
 )
 def test_plain_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
     assert resolve(text) == value and type(resolve(text)) is type(value)
+
+
+@pytest.mark.parametrize("text", ["2021-01-01", "2021-1-1 10:00:00", "2021-01-01T10:00:00.5Z"])
+def test_plain_dates_are_not_text(text: str) -> None:
+    assert isinstance(resolve(text), Timestamp)
+    assert tree(f"a: '{text}'") == {"a": text}
 
 
 def test_quoted_scalars_are_text() -> None:

@@ -52,8 +52,9 @@ def test_wrong_and_missing_variables_are_refused(text: str, message: str) -> Non
         filled(text)
 
 
-def test_a_default_that_is_not_used_may_have_missing_variables() -> None:
-    assert filled("${A:-${N:?never}}") == "a"
+def test_a_required_variable_is_required_in_a_default_that_is_not_used_too() -> None:
+    with pytest.raises(TemplateError, match="required variable N"):
+        filled("${A:-${N:?always}}")
 
 
 def copied(text: str) -> tuple[object, Report]:
