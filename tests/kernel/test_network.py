@@ -1,5 +1,6 @@
 """Networks as the kernel has them: addresses, reachability and isolation between namespaces."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from stackr_schemas.container import Attachment, PublishedPort
 from stackr_schemas.errors import Conflict, NotFound
 from stackr_schemas.network import IpamPool, NetworkSpec
 
-from tests.kernel.netns import Machine, answers, can_connect, serve_tcp
+from tests.kernel.netns import Machine, answers, can_connect, serve_tcp, tool
 
 pytestmark = pytest.mark.requires("root")
 
@@ -143,6 +144,35 @@ def test_names_and_subnets_are_had_once(machine: Machine) -> None:
     with pytest.raises(Conflict, match=r"10\.213\.0\.0/16 overlaps 10\.213\.42\.0/24"):
         machine.networks.create(NetworkSpec(name="wide", pools=(IpamPool(subnet="10.213.0.0/16"),)))
     assert [network.spec.name for network in machine.networks.list()] == ["front"]
+
+
+def test_a_bridge_may_have_a_name_but_not_that_of_another_link(machine: Machine) -> None:
+    name = f"br-{machine.paths.tag}"
+    option = {"com.docker.network.bridge.name": name}
+    assert machine.networks.create(NetworkSpec(name="front", options=option)).bridge == name
+    web, client = (machine.container(item, "front") for item in ("web", "client"))
+    with serve_tcp(web.path, "0.0.0.0", 80):
+        assert answers(client.path, web.ip, 80)
+    other = f"mine-{machine.paths.tag}"
+    tool("link", "add", other, "type", "bridge")
+    try:
+        option = {"com.docker.network.bridge.name": other}
+        with pytest.raises(Conflict, match=f"a link named {other} exists"):
+            machine.networks.create(NetworkSpec(name="back", options=option))
+        assert other in {link for _, link in socket.if_nameindex()}
+    finally:
+        tool("link", "delete", other)
+    assert [network.spec.name for network in machine.networks.list()] == ["front"]
+
+
+def test_containers_that_may_not_talk_do_not(machine: Machine) -> None:
+    option = {"com.docker.network.bridge.enable_icc": "false"}
+    machine.networks.create(NetworkSpec(name="front", options=option))
+    web, client, other = (*(machine.container(n, "front") for n in "ab"), machine.other_host())
+    with serve_tcp(web.path, "0.0.0.0", 80), serve_tcp(other.path, "0.0.0.0", 80):
+        assert not can_connect(client.path, web.ip, 80)
+        assert answers(client.path, other.ip, 80)
+        assert answers(None, web.ip, 80)
 
 
 def test_a_network_in_use_stays(machine: Machine) -> None:

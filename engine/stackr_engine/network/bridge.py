@@ -3,6 +3,7 @@
 import threading
 from ipaddress import ip_interface, ip_network
 
+from stackr_schemas.errors import Conflict
 from stackr_schemas.network import NetworkState
 
 from stackr_engine.network import forwarding, ipam
@@ -41,8 +42,11 @@ class Bridges:
         self._leaving: list[threading.Thread] = []
 
     def ensure(self, network: NetworkState) -> None:
-        """Make whatever of a bridge is missing."""
+        """Make whatever of a bridge is missing. Raises Conflict if its name is another's."""
         options = bridge_options(network.spec)
+        if options.name and self._is_anothers(options.name):
+            name = network.spec.name
+            raise Conflict(f"network {name}: a link named {options.name} exists on this host")
         mac = "02:42:" + ":".join(network.id[i : i + 2] for i in range(0, 8, 2))
         alias = self._alias + network.spec.name
         self._route.apply(bridge_add(network.bridge, mac, options.mtu, alias))
@@ -58,8 +62,14 @@ class Bridges:
                 if ipam.pool_of(network.spec, version):
                     forwarding.enable(self._store, version, self._prefix)
 
+    def _is_anothers(self, name: str) -> bool:
+        found = (link for link in links(self._route) if link.name == name)
+        return any(not link.alias.startswith(self._alias) for link in found)
+
     def remove(self, name: str) -> None:
         """Take a bridge down now and let it go in the background: the kernel takes 30 ms."""
+        if self._is_anothers(name):
+            return
         self._route.send([link_down(name)])
         thread = threading.Thread(target=_delete, args=(name,), name=f"delete {name}")
         self._leaving.append(thread)

@@ -1,8 +1,10 @@
 """Networks of one engine: what is recorded in the state database is made true in the kernel."""
 
+import contextlib
 import fcntl
 import os
 import secrets
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -45,7 +47,9 @@ class Networks:
         self._table = Table(paths.instance)
         self._bridges = Bridges(paths, self._store, self._route)
         self._endpoints = Endpoints(paths, self._store, self._route)
-        self._ports = Ports(self._store, self._table, self._netfilter, holder_of_port)
+        # Whoever rebuilds the rules from the records must not overlook what another thread adds.
+        self._lock = threading.RLock()
+        self._ports = Ports(self._store, self._table, self._netfilter, self._lock, holder_of_port)
 
     def close(self) -> None:
         """Let go of sockets and reserved ports; networks and containers stay."""
@@ -64,8 +68,6 @@ class Networks:
             raise Conflict(f"network {spec.name} exists already")
         network_id = secrets.token_hex(32)
         bridge = options.name or f"sk{self._paths.tag}{network_id[:8]}"
-        if options.name and link_index(bridge, self._route.socket):
-            raise Conflict(f"network {spec.name}: a link named {bridge} exists on this host")
         with _subnets_chosen_by_one():
             pools = ipam.pools_for(spec, network_id, self._taken_subnets())
             chosen = spec.model_copy(update={"pools": pools})
@@ -80,13 +82,14 @@ class Networks:
 
     def ensure(self, network: NetworkState) -> None:
         """Make whatever of a recorded network the kernel does not have."""
-        if self._has_table():
+        with self._lock:
             self._bridges.ensure(network)
-            wanted = self._uplinks() | ruleset.bridge_elements(bridge_rule(network))
-            commit(self._netfilter, ruleset.add(self._table, wanted))
-            self._let_pass(self.list())
-        else:
-            self.reconcile()
+            if self._has_table():
+                wanted = self._uplinks() | ruleset.bridge_elements(bridge_rule(network))
+                commit(self._netfilter, ruleset.add(self._table, wanted))
+                self._let_pass(self.list())
+            else:
+                self._rebuild_rules()
 
     def remove(self, name_or_id: str) -> None:
         """Remove a network. Raises NotFound, and Conflict while a container is in it."""
@@ -118,7 +121,9 @@ class Networks:
         self._ports.restore()
         self._bridges.remove_others({network.bridge for network in networks})
         for network in networks:
-            self._bridges.ensure(network)
+            # A name that someone else took meanwhile is seen by `observe`; the others must work.
+            with contextlib.suppress(Conflict):
+                self._bridges.ensure(network)
         self._endpoints.rejoin({network.id: network for network in networks})
         self._rebuild_rules()
 
@@ -128,12 +133,14 @@ class Networks:
         self._endpoints.settle()
 
     def _rebuild_rules(self) -> None:
-        networks = self.list()
-        self._let_pass(networks)
-        if not networks:
-            commit(self._netfilter, [self._table.add(), self._table.delete()])
-            return
-        commit(self._netfilter, ruleset.rebuild(self._table, self._wanted_elements(networks)))
+        with self._lock:
+            networks = self.list()
+            self._let_pass(networks)
+            if networks:
+                messages = ruleset.rebuild(self._table, self._wanted_elements(networks))
+            else:
+                messages = [self._table.add(), self._table.delete()]
+            commit(self._netfilter, messages)
 
     def _wanted_elements(self, networks: Sequence[NetworkState]) -> ruleset.Elements:
         parts = [ruleset.bridge_elements(bridge_rule(network)) for network in networks]

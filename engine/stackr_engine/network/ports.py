@@ -1,5 +1,6 @@
 """Published ports: chosen, held against other programs, and translated by the rules."""
 
+import contextlib
 import errno
 import socket
 import threading
@@ -49,6 +50,7 @@ class Ports:
         store: NetworkStore,
         table: Table,
         netfilter: NetlinkSocket,
+        lock: threading.RLock,
         holder_of_port: HolderOfPort,
     ):
         self._store = store
@@ -56,7 +58,7 @@ class Ports:
         self._netfilter = netfilter
         self._holder_of_port = holder_of_port
         self._held: dict[HostPort, tuple[str, list[socket.socket]]] = {}
-        self._lock = threading.RLock()
+        self._lock = lock
 
     def close(self) -> None:
         """Let every held port go."""
@@ -65,13 +67,12 @@ class Ports:
 
     def restore(self) -> None:
         """Hold again what the database says is published; what is taken meanwhile stays taken."""
-        for container, rule in self._store.ports():
-            port = HostPort(rule.protocol, rule.host_ip, rule.host_port)
-            try:
-                self._hold(container, port)
-            except StackrError:
-                # The translation goes before any program that listens, so it works all the same.
-                continue
+        with self._lock:
+            for container, rule in self._store.ports():
+                # If it is taken, the translation goes before any program that listens, so the
+                # port works all the same.
+                with contextlib.suppress(StackrError):
+                    self._hold(container, HostPort(rule.protocol, rule.host_ip, rule.host_port))
 
     def reserve(self, container: str, ports: Sequence[PublishedPort]) -> tuple[PublishedPort, ...]:
         """Hold all ports or none; returns them with `host_port` chosen."""
