@@ -2,8 +2,10 @@
 
 import gzip
 import io
+import json
 import os
 import sys
+import tarfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +21,7 @@ from stackr_schemas.image import ImageConfig
 
 from tests.engine.image.archives import (
     Layout,
+    config,
     docker_archive,
     entry,
     folder,
@@ -101,12 +104,38 @@ def test_an_index_gives_the_image_for_this_machine(store: ImageStore) -> None:
     assert content(store, "shop:3") == {"app/main": "main"}
 
 
+def test_a_layout_of_several_platforms_gives_the_image_for_this_machine(store: ImageStore) -> None:
+    layout = Layout()
+    ours = {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    for architecture, layer in ((ours, APP), ("s390x", tar(entry("wrong"))), ("unknown", tar())):
+        system = "unknown" if architecture == "unknown" else "linux"
+        platform = {"os": system, "architecture": architecture}
+        layout.add({**layout.manifest(layer), "platform": platform}, name="docker.io/library/a:1")
+    load(store, layout.archive())
+    assert content(store, "a:1") == {"app/main": "main"}
+    assert len(store.list()) == 1
+
+
 def test_an_index_without_this_machine_says_what_it_has(store: ImageStore) -> None:
     layout = Layout()
     platform = {"os": "linux", "architecture": "s390x"}
     layout.add(layout.index({**layout.manifest(APP), "platform": platform}), ref="x:1")
     with pytest.raises(StackrError, match="only for linux/s390x"):
         load(store, layout.archive())
+
+
+@pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE])
+def test_layers_that_an_archive_has_only_once_are_found(store: ImageStore, kind: bytes) -> None:
+    target = {tarfile.SYMTYPE: "../1/layer.tar", tarfile.LNKTYPE: "1/layer.tar"}[kind]
+    row = {"Config": "c.json", "RepoTags": ["a:1"], "Layers": ["1/layer.tar", "2/layer.tar"]}
+    archive = tar(
+        entry("1/layer.tar", APP),
+        entry("2/layer.tar", type=kind, linkname=target),
+        entry("c.json", config(APP, APP)),
+        entry("manifest.json", json.dumps([row]).encode()),
+    )
+    load(store, archive)
+    assert len(store.resolve("a:1", Path("/")).lowers) == 2
 
 
 def test_layers_are_shared_by_the_images_that_have_them(store: ImageStore) -> None:

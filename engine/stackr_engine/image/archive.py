@@ -15,6 +15,7 @@ from stackr_engine.image.manifest import (
     REF_NAME,
     Descriptor,
     Index,
+    fitting,
     parse,
     parse_docker_manifests,
 )
@@ -76,9 +77,10 @@ def read_index(folder: Path) -> Index:
 
 def pick(index: Index, tag: str, where: str) -> Descriptor:
     """Find the image with that tag in a layout; without a tag, the only one there is."""
-    tags = {item.annotations.get(REF_NAME, ""): item for item in index.manifests}
-    if not tag and len({item.digest for item in index.manifests}) == 1:
-        return index.manifests[0]
+    items = fitting(index, this_platform())
+    tags = {item.annotations.get(REF_NAME, ""): item for item in items}
+    if not tag and len({item.digest for item in items}) == 1:
+        return items[0]
     wanted = tag or "latest"
     if wanted in tags:
         return tags[wanted]
@@ -94,7 +96,8 @@ def _load_index(
 ) -> list[StoredImage]:
     platform = this_platform()
     return [
-        loader.from_descriptor(content, item, _names_of(item), platform) for item in index.manifests
+        loader.from_descriptor(content, item, _names_of(item), platform)
+        for item in fitting(index, platform)
     ]
 
 

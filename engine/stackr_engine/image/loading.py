@@ -21,7 +21,7 @@ from stackr_engine.image.manifest import (
     DockerManifest,
     Manifest,
     Platform,
-    choose,
+    fitting,
     parse,
     parse_manifest,
 )
@@ -51,7 +51,7 @@ class Loader:
             if isinstance(document, Manifest):
                 content.fetch(descriptor.digest)
                 return self._take(content, document, descriptor.digest, names)
-            descriptor = choose(document, wanted)
+            descriptor = fitting(document, wanted)[0]
         raise BadArchive(f"it has indexes inside indexes, more than {_MAX_NESTING} deep")
 
     def from_docker(self, content: ArchiveContent, row: DockerManifest) -> StoredImage:

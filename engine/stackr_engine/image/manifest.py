@@ -117,14 +117,14 @@ def parse_docker_manifests(text: bytes) -> list[DockerManifest]:
     return [parse(DockerManifest, json.dumps(row).encode(), "manifest.json") for row in rows]
 
 
-def choose(index: Index, wanted: Platform) -> Descriptor:
-    """Take the manifest for this machine; a variant is matched where both sides name one."""
+def fitting(index: Index, wanted: Platform) -> list[Descriptor]:
+    """Return what is for this machine; a variant is matched where both sides name one."""
     candidates = [item for item in index.manifests if not _is_attestation(item)]
-    for item in candidates:
-        if item.platform is None or _fits(item.platform, wanted):
-            return item
-    offered = ", ".join(sorted({str(item.platform) for item in candidates})) or "nothing"
-    raise BadArchive(f"it has no image for {wanted}, only for {offered}")
+    found = [item for item in candidates if item.platform is None or _fits(item.platform, wanted)]
+    if not found:
+        offered = ", ".join(sorted({str(item.platform) for item in candidates})) or "nothing"
+        raise BadArchive(f"it has no image for {wanted}, only for {offered}")
+    return found
 
 
 def _fits(offered: Platform, wanted: Platform) -> bool:
