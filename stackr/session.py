@@ -34,7 +34,7 @@ class Request:
 
 def receive_request(connection: socket.socket) -> Request:
     """Read the request that `stackr.client.send_request` wrote; EOFError if it is cut short."""
-    data, fds, _, _ = socket.recv_fds(connection, 1 << 16, 3)
+    data, fds, _, _ = socket.recv_fds(connection, 1 << 16, 3, socket.MSG_CMSG_CLOEXEC)
     while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "little"):
         more = connection.recv(1 << 16)
         if not more:

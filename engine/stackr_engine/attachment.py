@@ -14,7 +14,7 @@ class Attachment:
     """
 
     def __init__(self, connection: socket.socket):
-        hello, fds, _, _ = socket.recv_fds(connection, 1, 1)
+        hello, fds, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
         if not hello:
             raise StackrError("the container ended before anyone could attach to it")
         self.socket = connection
