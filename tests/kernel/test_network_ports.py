@@ -105,6 +105,22 @@ def test_containers_cannot_reach_the_hosts_loopback(machine: Machine, web: Box) 
         assert not can_connect(web.path, "127.0.0.1", PORT + 1)
 
 
+def test_containers_cannot_pretend_to_be_the_hosts_loopback(machine: Machine, web: Box) -> None:
+    with inside(web.path):
+        with open("/proc/sys/net/ipv4/conf/eth0/route_localnet", "w") as file:
+            file.write("1")
+        liar, honest = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with server, liar, honest:
+        server.bind(("0.0.0.0", 0))
+        server.settimeout(3)
+        to = (web.gateway, server.getsockname()[1])
+        liar.bind(("127.0.0.1", 0))
+        liar.sendto(b"lie", to)
+        honest.sendto(b"truth", to)
+        assert server.recv(10) == b"truth"
+
+
 def test_a_port_that_a_program_just_left_can_be_published(machine: Machine, web: Box) -> None:
     with serve_tcp(None, "127.0.0.1", PORT + 2):
         answers(None, "127.0.0.1", PORT + 2)

@@ -321,7 +321,8 @@ def test_names_are_answered_while_no_resident_lives(
     second = Resolver(machine.paths, host_resolv_conf)
     second.start_or_connect()
     assert second.pid == first.pid
-    second.set_zone({"web": Names("web", machine.networks.endpoints("web"), ["again"])})
+    second.update("web", Names("web", machine.networks.endpoints("web"), ["again"]))
+    second.remove("gone")
     assert addresses(ask(machine, "web", "again")) == [ip]
     assert ask(machine, "web", "gone").rcode() != dns.rcode.NOERROR
     second.remove("web")

@@ -6,7 +6,7 @@ import select
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import ip_interface
 from pathlib import Path
@@ -63,16 +63,6 @@ class Resolver:
             with contextlib.suppress(OSError):
                 self._use(self._connected())
 
-    def set_zone(self, zone: Mapping[str, Names]) -> None:
-        """Tell all containers by id; those that are not named here are forgotten."""
-        with self._lock:
-            for container in set(self._zone) - set(zone):
-                del self._zone[container]
-            self._order(b"k", " ".join(zone))
-            self._holding &= set(zone)
-            for container, names in zone.items():
-                self.update(container, names)
-
     def update(self, container: str, names: Names) -> None:
         """Tell what a container with a network namespace is called, before it or others ask."""
         with self._lock:
@@ -86,7 +76,7 @@ class Resolver:
                 self._tell(container)
 
     def remove(self, container: str) -> None:
-        """Forget a container and let its namespace go."""
+        """Forget a container and let its namespace go; also one that an earlier resident told."""
         with self._lock:
             self._zone.pop(container, None)
             self._holding.discard(container)

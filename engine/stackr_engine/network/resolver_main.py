@@ -1,11 +1,10 @@
 """The resolver's process: answers at 127.0.0.11 in every container's network namespace.
 
-It lives on when the resident dies. A resident connects to its socket and sends packets:
-`u` client as JSON (with two descriptors the first time: UDP and TCP socket made inside the
-namespace), `r` id (remove), `k` ids (keep only these), `c` path of resolv.conf,
-`q` end. The resolver says once, on connecting, its protocol version, its process id and the ids it
-has sockets for. With no client and no
-resident it ends. Standard library only.
+It lives on when the resident dies. A resident connects to its socket and sends packets: `u` client
+as JSON (with two descriptors the first time: UDP and TCP socket made inside the namespace), `r` id
+(remove), `c` path of resolv.conf, `q` end. The resolver says once, on connecting, its protocol
+version, its process id and the ids it has sockets for. With no client and no resident it ends.
+Standard library only.
 """
 
 import os
@@ -206,9 +205,6 @@ class Server:
             self._zone.update(client)
         elif order == b"r":
             self._remove(text)
-        elif order == b"k":
-            for ident in set(self._served) - set(text.split()):
-                self._remove(ident)
         elif order == b"c":
             self._host.file = text
         elif order == b"q":
