@@ -104,6 +104,32 @@ def test_a_later_change_of_the_machine_is_seen(images: RootfsImages) -> None:
         file.unlink()
 
 
+def test_a_secret_that_appears_later_is_hidden_too(paths: Paths, tmp_path: Path) -> None:
+    machine = tmp_path / "machine"
+    (machine / "etc/ssh").mkdir(parents=True)
+    (machine / "var/lib").mkdir(parents=True)
+    host = HostRoot(paths, machine)
+    try:
+        [lower] = host.lowers()
+        assert sorted(os.listdir(f"{lower}/etc")) == ["ssh"]
+        (machine / "etc/shadow").write_text("someone:hash:1:0:99999:7:::\n")
+        (machine / "etc/ssh/ssh_host_rsa_key").write_text("x")
+        (machine / "var/lib/docker").mkdir()
+        (machine / "var/lib/docker/secret").write_text("x")
+        host._fresh_until = 0  # as if a moment had passed
+        assert host.lowers() == (lower,)
+        assert Path(lower, "etc/shadow").read_text() == "someone:*:1:0:99999:7:::\n"
+        assert os.listdir(f"{lower}/etc/ssh") == []
+        assert os.listdir(f"{lower}/var/lib/docker") == []
+        for number in range(20):  # and the mounts do not pile up
+            (machine / f"etc/{number}").touch()
+            host._fresh_until = 0
+            host.lowers()
+        assert Path("/proc/self/mountinfo").read_text().count(f" {lower} ") <= 8
+    finally:
+        host.release()
+
+
 def test_the_next_process_finds_the_mount_and_makes_no_second(
     images: RootfsImages, paths: Paths
 ) -> None:

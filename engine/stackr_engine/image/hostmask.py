@@ -19,6 +19,20 @@ EMPTIED = (
 REMOVED = ("/etc/shadow-", "/etc/gshadow-", "/etc/ssh/ssh_host_*_key")
 WITHOUT_PASSWORDS = ("/etc/shadow", "/etc/gshadow")
 
+_WATCHED = ("/etc", "/etc/shadow", "/etc/gshadow", "/etc/ssh", "/etc/ssl", "/var", "/var/lib")
+"""What changes when there is more to hide, or less."""
+
+
+def fingerprint(root: Path) -> str:
+    """Tell whether a mask that was made before still hides what is there now."""
+    times = []
+    for name in _WATCHED:
+        try:
+            times.append(os.stat(root / name.lstrip("/")).st_mtime_ns)
+        except FileNotFoundError:
+            times.append(0)
+    return repr(times)
+
 
 class HostMask:
     """One layer under construction in the folder `files`, to be put over `root`."""
@@ -33,9 +47,11 @@ class HostMask:
         self._files.mkdir(mode=0o755)
         for name, mode in SHOWN_EMPTY.items():
             self._empty(self._on_host(name), mode)
-        for name in (*EMPTIED, *private):
+        for name in EMPTIED:
             if self._on_host(name).is_dir():
                 self._empty(self._on_host(name), 0o700)
+        for name in private:
+            self._empty(self._on_host(name), 0o700)
         for pattern in REMOVED:
             for path in self._root.glob(pattern.lstrip("/")):
                 os.mknod(self._place(path), stat.S_IFCHR, os.makedev(0, 0))

@@ -15,13 +15,14 @@ from pathlib import Path
 
 from stackr_schemas.errors import StackrError
 
-from stackr_engine.image.hostmask import HostMask
+from stackr_engine.image.hostmask import HostMask, fingerprint
 from stackr_engine.paths import DEFAULT_STATE, Paths
 from stackr_engine.spawn.syscalls import MNT_DETACH, MS_RDONLY, MS_REMOUNT, mount, umount2
 
 _LAYOUT = 1
 """Raise it when what is hidden changes: a mount that an older version made is then replaced."""
 
+_MOST_STACKED = 8
 _FRESH_FOR = 0.2
 """Seconds in which a second container may see the machine as the first one did."""
 
@@ -35,10 +36,10 @@ class HostRoot:
         self._private = (str(DEFAULT_STATE), str(paths.state), str(paths.run))
         self._mountpoint = paths.run / "hostroot"
         self._mask = paths.run / "hostmask"
-        digest = hashlib.sha256("\0".join(self._private).encode()).hexdigest()[:4]
-        self._source = f"stackr-{paths.tag}-{_LAYOUT}-{digest}"
+        self._tag = paths.tag
         self._lock = threading.Lock()
         self._device = -1
+        self._source = ""
         self._fresh_until = 0.0
 
     def lowers(self) -> tuple[str, ...]:
@@ -46,9 +47,8 @@ class HostRoot:
         with self._lock:
             if self._is_overlay:
                 return self._ensure_unstacked()
-            if not self._is_mounted():
-                self._mount()
-            self._refresh()
+            if time.monotonic() >= self._fresh_until or not self._is_mounted():
+                self._refresh()
             return (str(self._mountpoint),)
 
     def release(self) -> None:
@@ -65,48 +65,55 @@ class HostRoot:
 
     def _is_mounted(self) -> bool:
         try:
-            device = os.stat(self._mountpoint).st_dev
+            return os.stat(self._mountpoint).st_dev == self._device
         except FileNotFoundError:
             return False
-        if device != self._device and self._source in _mount_sources(self._mountpoint):
-            self._device = device
-        return device == self._device
 
-    def _mount(self) -> None:
-        _unmount_all(self._mountpoint)
-        self._mount_mask()
+    def _refresh(self) -> None:
+        source = self._source_now()
+        if not (source == self._source and self._is_mounted()):
+            if source not in _mount_sources(self._mountpoint)[-1:]:
+                self._mount(source)
+            self._device = os.stat(self._mountpoint).st_dev
+            self._source = source
+        # The overlay keeps what it looked up, also that a name was missing, while the machine
+        # changes below it. A remount drops every entry that no container holds, in 10 µs.
+        mount(source, str(self._mountpoint), "overlay", MS_REMOUNT | MS_RDONLY, "")
+        self._fresh_until = time.monotonic() + _FRESH_FOR
+
+    def _source_now(self) -> str:
+        """Name the mount by what it hides, so that whoever finds it knows whether it will do."""
+        hidden = "\0".join((*self._private, fingerprint(self._root)))
+        return f"stackr-{self._tag}-{_LAYOUT}-{hashlib.sha256(hidden.encode()).hexdigest()[:16]}"
+
+    def _mount(self, source: str) -> None:
+        # An older one stays below the new one: a container that starts just now finds either.
+        if len(_mount_sources(self._mountpoint)) >= _MOST_STACKED:
+            _unmount_all(self._mountpoint)
+        self._mount_mask(source)
         self._mountpoint.mkdir(mode=0o700, exist_ok=True)
         layers = f"lowerdir={self._mask}/files:{self._root}"
         try:
-            mount(self._source, str(self._mountpoint), "overlay", MS_RDONLY, layers)
+            mount(source, str(self._mountpoint), "overlay", MS_RDONLY, layers)
         except OSError as error:
             raise _unusable(error.strerror or str(error)) from error
         finally:
             _unmount_all(self._mask)  # the overlay holds its own clone of that mount
-        self._device = os.stat(self._mountpoint).st_dev
 
-    def _mount_mask(self) -> None:
+    def _mount_mask(self, source: str) -> None:
         _unmount_all(self._mask)
         self._mask.mkdir(mode=0o700, parents=True, exist_ok=True)
         # Opaque folders need trusted.* attributes, which tmpfs always has and the disk may not.
-        mount(self._source, str(self._mask), "tmpfs", 0, "mode=0755,size=16m")
+        mount(source, str(self._mask), "tmpfs", 0, "mode=0755,size=16m")
         HostMask(self._mask / "files", self._root).fill(self._private)
 
     def _ensure_unstacked(self) -> tuple[str, ...]:
         if os.stat(self._state).st_dev == os.stat(self._root).st_dev:
             raise _unusable("/ and the state folder are on one overlay")
-        if self._source not in _mount_sources(self._mask):
-            self._mount_mask()
+        source = self._source_now()
+        if source not in _mount_sources(self._mask):
+            self._mount_mask(source)
         return (str(self._mask / "files"), str(self._root))
-
-    def _refresh(self) -> None:
-        # The overlay keeps what it looked up, also that a name was missing, while the machine
-        # changes below it. A remount drops every entry that no container holds, in 10 µs.
-        now = time.monotonic()
-        if now < self._fresh_until:
-            return
-        mount(self._source, str(self._mountpoint), "overlay", MS_REMOUNT | MS_RDONLY, "")
-        self._fresh_until = now + _FRESH_FOR
 
 
 def _mountinfo() -> list[list[str]]:
