@@ -366,14 +366,3 @@ def test_a_limit_that_the_host_cannot_hold_is_refused_and_leaves_nothing(
     with pytest.raises(StackrError, match=r"cpuset\.cpus"):
         limited.create("one", Resources(cpuset_cpus="4000"))
     assert limited.list() == set()
-
-
-def test_making_and_removing_is_quick(cgroups: Cgroups) -> None:
-    times = []
-    cgroups.create("first", Resources())
-    for number in range(15):
-        begin = time.perf_counter()
-        cgroups.create(str(number), Resources())
-        cgroups.remove(str(number))
-        times.append(time.perf_counter() - begin)
-    assert sorted(times)[7] < 0.004  # 0.5 ms on a machine with nothing else to do

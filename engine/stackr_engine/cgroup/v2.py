@@ -1,7 +1,6 @@
 """Control groups of version 2: one folder a container; files as in the kernel's cgroup-v2.rst."""
 
 import contextlib
-import errno
 import os
 import select
 from collections.abc import Sequence
@@ -35,7 +34,7 @@ FILES = {
     "cpuset.mems": "cpuset_mems",
     "pids.max": "pids_max",
 }
-DEFAULTS = {"memory.low": "0", "cpu.weight": str(WEIGHT), "cpuset.cpus": "\n", "cpuset.mems": "\n"}
+DEFAULTS = {"memory.low": "0", "cpu.weight": str(WEIGHT)}
 """What no limit is in files where it is not `max`."""
 
 
@@ -80,22 +79,21 @@ class CgroupsV2(Cgroups):
         """Give all that we use to the groups below a folder."""
         available = read(f"{folder}/cgroup.controllers").split()
         file = f"{folder}/cgroup.subtree_control"
-        missing = [one for one in available if one in CONTROLLERS and one not in read(file).split()]
+        missing = {one for one in available if one in CONTROLLERS}.difference(read(file).split())
+        # No group but the host's real root, which has no type, may have processes of its own and
+        # controllers below it.
+        if missing and os.path.exists(f"{folder}/cgroup.type"):
+            self._move_processes(folder)
         for controller in missing:
-            try:
-                write(file, f"+{controller}")
-            except OSError as error:
-                if error.errno != errno.EBUSY:
-                    continue  # then the files of its limits are missing, and that is reported
-                # No group but the host's real root may have both processes and controllers below.
-                self._move_processes(folder)
+            # Where one cannot be had, the files of its limits are missing, and that is reported.
+            with contextlib.suppress(OSError):
                 write(file, f"+{controller}")
 
     def _move_processes(self, folder: str) -> None:
         leaf = f"{folder}/init"
-        with contextlib.suppress(FileExistsError):
-            make_folder(leaf)
         while pids := read(f"{folder}/cgroup.procs").split():
+            with contextlib.suppress(FileExistsError):
+                make_folder(leaf)
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     write(f"{leaf}/cgroup.procs", pid)
@@ -116,7 +114,13 @@ class CgroupsV2(Cgroups):
             path = f"{self._path(group)}/{name}"
             if name == "memory.swap.max" and not os.path.exists(path) and not _has_swap():
                 continue  # a kernel without swap has no file, and nothing to limit
-            hierarchy.write_limit(path, value or DEFAULTS.get(name, "max"))
+            hierarchy.write_limit(path, value or self._unlimited(name))
+
+    def _unlimited(self, name: str) -> str:
+        """A set of processors cannot become empty under processes: it gets all there are."""
+        if name.startswith("cpuset."):
+            return _read_or_empty(f"{self._folder}/{name}.effective")
+        return DEFAULTS.get(name, "max")
 
     def read(self, group: str) -> Resources:
         """Return the limits as the kernel holds them."""
@@ -124,7 +128,7 @@ class CgroupsV2(Cgroups):
         values: dict[str, int | str | None] = {}
         for name, field in FILES.items():
             text = _read_or_empty(f"{path}/{name}")
-            is_set = text not in ("", "max", DEFAULTS.get(name))
+            is_set = text not in ("", "max", self._unlimited(name))
             values[field] = text if is_set else None
         quota, period = (_read_or_empty(f"{path}/cpu.max") or f"max {PERIOD_US}").split()
         values["cpu_quota_us"] = None if quota == "max" else quota
