@@ -17,7 +17,6 @@ TABLE = Table("stackr-test")
 RULES = """\
 chain guard {
 type filter hook prerouting priority raw; policy accept;
-iifname @bridges ip saddr 127.0.0.0/8 drop
 iifname @bridges ip daddr 127.0.0.0/8 drop
 }
 chain forward {

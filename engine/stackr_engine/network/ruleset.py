@@ -39,6 +39,8 @@ from stackr_engine.network.nftables import NAT, Chain, Element, Family, Hook, Se
 DSTNAT, SRCNAT, RAW, FILTER_PRIORITY = -100, 100, -300, 0
 NETWORK, TRANSPORT = 1, 2
 V4, V6 = Family.IPV4, Family.IPV6
+SOURCE, DESTINATION = 12, 16
+"""Where the addresses are in an IPv4 header."""
 LOOPBACK = bytes([127])
 PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP, "sctp": socket.IPPROTO_SCTP}
 PROTOCOL_NAMES = {number: name for name, number in PROTOCOLS.items()}
@@ -138,7 +140,7 @@ def merged(parts: Iterable[Elements]) -> Elements:
 
 def _translate(family: Family) -> list[list[bytes]]:
     """Look up protocol, address and port, then protocol and port, and translate."""
-    version, offset, words = (4, 16, 1) if family is V4 else (6, 24, 4)
+    version, offset, words = (4, DESTINATION, 1) if family is V4 else (6, 24, 4)
     start = [*protocol_family(family), meta(Meta.L4PROTO)]
     exact = [payload(NETWORK, offset, words * 4, 1), payload(TRANSPORT, 2, 2, 1 + words)]
     target = dnat(family, 0, words)
@@ -153,7 +155,7 @@ def _loopback(offset: int) -> list[bytes]:
 
 
 def _source_in(name: str, family: Family) -> list[bytes]:
-    offset, size = (12, 4) if family is V4 else (8, 16)
+    offset, size = (SOURCE, 4) if family is V4 else (8, 16)
     return [*protocol_family(family), payload(NETWORK, offset, size), member(name)]
 
 
@@ -161,7 +163,7 @@ def _nat_chains() -> list[Chain]:
     to_publish = [*address_is_local(), verdict(JUMP, "publish")]
     # A neighbour on the wire must not reach what is published on 127.0.0.1 only; the host's own
     # connections to 127.0.0.1 were translated in `output` and do not come here again.
-    not_loopback = [*_loopback(16), verdict(RETURN)]
+    not_loopback = [*_loopback(DESTINATION), verdict(RETURN)]
     to_bridges = in_interfaces(Meta.OIFNAME, "bridges")
     elsewhere = in_interfaces(Meta.OIFNAME, "bridges", of=False)
     hide = [
@@ -202,7 +204,7 @@ def _filter_chains() -> list[Chain]:
         *([*_between(f"uplinks{v}", f), verdict(DROP)] for v, f in BOTH),
     ]
     # With route_localnet the kernel no longer refuses 127.0.0.0/8 on our bridges, so we do.
-    guard = [[*from_bridges, *_loopback(offset), verdict(DROP)] for offset in (12, 16)]
+    guard = [[*from_bridges, *_loopback(DESTINATION), verdict(DROP)]]
     return [
         Chain("guard", guard, Hook.PREROUTING, priority=RAW),
         Chain("forward", forward, Hook.FORWARD, priority=FILTER_PRIORITY),
