@@ -90,6 +90,21 @@ def answers_udp(path: Place, address: str, port: int) -> str:
         return client.recv(100).decode()
 
 
+def hears(path: Place, address: str, sender: Place, to: tuple[str, int]) -> bool:
+    """Whether a datagram sent to `to` arrives at a socket at `address`; no answer is needed."""
+    with inside(path):
+        server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        server.bind((address, 7000))
+    with inside(sender):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with server, client:
+        server.settimeout(0.5)
+        client.sendto(b"hello", to)
+        with contextlib.suppress(TimeoutError):
+            return server.recv(10) == b"hello"
+    return False
+
+
 def can_connect(path: Place, address: str, port: int) -> bool:
     try:
         return bool(answers(path, address, port, timeout=0.5))

@@ -15,7 +15,7 @@ from stackr_schemas.container import Attachment, PublishedPort
 from stackr_schemas.errors import Conflict, NotFound
 from stackr_schemas.network import IpamPool, NetworkSpec
 
-from tests.kernel.netns import Machine, answers, can_connect, serve_tcp, tool
+from tests.kernel.netns import Machine, answers, can_connect, hears, serve_tcp, tool
 
 pytestmark = pytest.mark.requires("root")
 
@@ -67,6 +67,7 @@ def test_an_internal_network_has_no_way_out(machine: Machine) -> None:
         # Not even with a route of its own.
         machine.route(client, other.subnet)
         assert not can_connect(client.path, other.ip, 80)
+    assert not hears(other.path, other.ip, client.path, (other.ip, 7000))
 
 
 def test_other_hosts_reach_no_container_directly(machine: Machine) -> None:

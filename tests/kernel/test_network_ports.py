@@ -19,6 +19,7 @@ from tests.kernel.netns import (
     answers,
     answers_udp,
     can_connect,
+    hears,
     inside,
     serve_tcp,
     serve_udp,
@@ -230,3 +231,5 @@ def test_containers_without_a_way_out_publish_to_the_host_only(machine: Machine)
         publish(machine)
         assert answers(None, "127.0.0.1", PORT)
         assert not can_connect(other.path, other.gateway, PORT)
+    publish(machine, container_port=7000, protocol="udp")
+    assert not hears(box.path, box.ip, other.path, (other.gateway, PORT))

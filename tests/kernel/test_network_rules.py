@@ -25,8 +25,6 @@ iifname . oifname @talking accept
 iifname @internal drop
 oifname @internal drop
 oifname @bridges ct status dnat accept
-iifname @bridges ct status dnat accept
-iifname @bridges oifname @bridges drop
 oifname @bridges ct state established,related accept
 oifname @bridges drop
 meta nfproto ipv4 iifname @uplinks4 oifname @uplinks4 drop

@@ -197,8 +197,6 @@ def _filter_chains() -> list[Chain]:
         [*in_interfaces(Meta.IIFNAME, "internal"), verdict(DROP)],
         [*in_interfaces(Meta.OIFNAME, "internal"), verdict(DROP)],
         [*to_bridges, *ct_status(STATUS_DNAT), verdict(ACCEPT)],
-        [*from_bridges, *ct_status(STATUS_DNAT), verdict(ACCEPT)],
-        [*from_bridges, *to_bridges, verdict(DROP)],
         [*to_bridges, *known, verdict(ACCEPT)],
         [*to_bridges, verdict(DROP)],
         *([*_between(f"uplinks{v}", f), verdict(DROP)] for v, f in BOTH),
