@@ -70,6 +70,12 @@ def test_an_opaque_folder_shows_only_its_own(layers: Layers) -> None:
     assert layers.tree() == {"d", "d/new"}
 
 
+def test_an_opaque_root_hides_everything_below(layers: Layers) -> None:
+    layers.add(tar(folder("d"), entry("d/old"), entry("f"), folder("e")))
+    layers.add(tar(entry(".wh..wh..opq"), folder("d"), entry("d/new")))
+    assert layers.tree() == {"d", "d/new"}
+
+
 @pytest.mark.parametrize("is_mark_first", [True, False])
 def test_a_folder_that_was_deleted_and_made_anew_is_empty(
     layers: Layers, is_mark_first: bool

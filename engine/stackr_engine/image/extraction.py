@@ -62,6 +62,7 @@ class Extraction:
         self._entries = 0
         self._times: list[tuple[bytes, bytes, int]] = []
         self._opaque: list[bytes] = []
+        self._hides_all = False
 
     def run(self, source: ByteSource) -> int:
         """Unpack to the end of the source; return the bytes of all files."""
@@ -190,10 +191,15 @@ class Extraction:
                 self._opaque.append(path)
 
     def _mark_opaque(self, path: bytes) -> None:
+        if not path:  # overlayfs merges the roots of all layers, whatever they say
+            self._hides_all = True
+            return
         os.setxattr(self._folder.open(path), OPAQUE, b"y")
         self._opaque.append(path)
 
     def _finish_opaque(self) -> None:
+        for name in self._folder.names_below() if self._hides_all else ():
+            self._mark_deleted(b"", name)
         for path in self._opaque:
             self._folder.settle()
             with contextlib.suppress(BadArchive):  # replaced by a file since

@@ -66,6 +66,12 @@ class LayerFolder:
         """Tell whether a layer below has something of that name."""
         return self._status_below(path) is not None
 
+    def names_below(self) -> list[bytes]:
+        """Name what the layers below have directly in their root."""
+        if self._below is None:
+            return []
+        return [os.fsencode(name) for name in self._below.names(self._below.root)]
+
     def make_folder(self, parent: int, base: bytes) -> bool:
         """Make a folder, or keep the one that is there; tell whether it is new."""
         try:
