@@ -3,15 +3,15 @@
 import json
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 LONGEST_LINE = 1 << 20
 """Characters after which a line that has no end is given in parts."""
 _START = b'{"log":'
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(NamedTuple):
     """What a container wrote: a line with its newline, or a part of one without.
 
     `time` is UTC in RFC 3339 with nine digits of fraction, so that times compare as text.
@@ -67,7 +67,7 @@ class Joiner:
         """Yield whole lines, with the time of their first part."""
         for record in records:
             first = self._parts.pop(record.stream, None)
-            whole = record if first is None else replace(first, text=first.text + record.text)
+            whole = record if first is None else first._replace(text=first.text + record.text)
             if whole.text.endswith("\n") or len(whole.text) >= LONGEST_LINE:
                 yield whole
             else:
