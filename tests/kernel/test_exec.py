@@ -4,6 +4,7 @@ import os
 import statistics
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,6 +150,16 @@ def test_container_that_has_ended(box: Box, running: Running) -> None:
     running.finish()
     with pytest.raises(SpawnError, match="the container is not running"):
         box.execute(running, "true")
+
+
+def test_pid_that_is_another_process_by_now(box: Box, running: Running) -> None:
+    real = running.started
+    running.started = replace(real, start_time=real.start_time + 1)
+    try:
+        with pytest.raises(SpawnError, match="the container is not running"):
+            box.execute(running, "true")
+    finally:
+        running.started = real
 
 
 def test_exec_is_quick(box: Box, running: Running) -> None:

@@ -180,6 +180,8 @@ def test_init_shows_nothing_of_the_host(box: Box) -> None:
     found = box.shell("tr '\\0' ' ' </proc/1/cmdline; ls -l /proc/1/exe /proc/1/fd", init=True)
     assert str(box.paths.run) not in found
     assert "python" not in found
+    running = box.start("sleep", "60", init=True)
+    assert set(os.listdir(f"/proc/{running.started.pid}/fd")) == {"0", "1", "2"}
 
 
 def test_first_process_dies_with_its_shim(box: Box) -> None:
