@@ -200,6 +200,7 @@ def test_an_unconditional_rule_wins_over_conditions() -> None:
         ({"defaultAction": "SCMP_ACT_PRAY"}, "unknown seccomp action"),
         (allowing("read", args=[{"index": 6, "value": 0, "op": "SCMP_CMP_EQ"}]), "index 6"),
         (allowing("read", args=[{"index": 0, "value": 0, "op": "SCMP_CMP_IS"}]), "comparison"),
+        (allowing("read", args=[{"index": 0, "value": 0}]), "no op"),
     ],
 )
 def test_what_cannot_be_compiled_is_refused(profile: dict[str, Any], message: str) -> None:
@@ -242,6 +243,8 @@ def test_profiles_in_dockers_format_are_filtered_for_the_container() -> None:
 
 
 def test_a_profile_must_be_one() -> None:
+    with pytest.raises(StackrError, match="no action"):
+        docker_profile_to_oci({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "a"}]}, ())
     with pytest.raises(StackrError, match="defaultAction"):
         docker_profile_to_oci({"services": {}}, ())
 

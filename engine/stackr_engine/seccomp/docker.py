@@ -48,6 +48,8 @@ def _architectures(profile: dict[str, Any], own: Architecture) -> list[str]:
 
 
 def _rule(entry: dict[str, Any]) -> dict[str, Any]:
+    if "action" not in entry:
+        raise StackrError(f"a rule of the seccomp profile has no action: {entry}")
     names = [*(entry.get("names") or []), *([entry["name"]] if entry.get("name") else [])]
     rule: dict[str, Any] = {"names": names, "action": entry["action"]}
     return rule | {key: entry[key] for key in ("errnoRet", "args") if entry.get(key)}

@@ -72,10 +72,13 @@ def _groups(args: Iterable[dict[str, Any]]) -> list[tuple[Condition, ...]]:
 
 
 def _condition(arg: dict[str, Any]) -> Condition:
+    missing = [key for key in ("index", "value", "op") if key not in arg]
+    if missing:
+        raise StackrError(f"a seccomp argument condition has no {missing[0]}: {arg}")
     index, operator = int(arg["index"]), str(arg["op"])
     if not 0 <= index <= 5:
         raise StackrError(f"seccomp argument index {index} is not between 0 and 5")
     if operator not in OPERATORS:
         raise StackrError(f"unknown seccomp comparison {operator!r}")
     second = int(arg.get("valueTwo") or 0)
-    return Condition(index, OPERATORS[operator], int(arg.get("value") or 0), second)
+    return Condition(index, OPERATORS[operator], int(arg["value"]), second)
