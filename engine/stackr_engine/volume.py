@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from pydantic import ValidationError
 from stackr_schemas.errors import Conflict, NotFound, StackrError
 from stackr_schemas.volume import Volume
 
@@ -79,10 +80,13 @@ class Volumes:
     def get(self, name: str) -> Volume:
         """Return one volume, or raise NotFound."""
         _check_name(name)
+        file = self._folder / name / "volume.json"
         try:
-            return Volume.model_validate_json((self._folder / name / "volume.json").read_bytes())
+            return Volume.model_validate_json(file.read_bytes())
+        except ValidationError:  # cut short by a power cut: the content is what counts
+            return Volume(name=name, created=file.stat().st_mtime)
         except (FileNotFoundError, NotADirectoryError):
-            hint = f"`stackr volume create {name}` makes it"
+            hint = "`stackr up` makes the volumes that a stack file declares"
             raise NotFound(f"no volume {name}", hint=hint) from None
 
     def list(self) -> list[Volume]:

@@ -178,6 +178,17 @@ def test_a_volume_keeps_its_labels(volumes: Volumes, paths: Paths) -> None:
         volumes.create("data")
 
 
+def test_a_volume_whose_description_was_cut_short_keeps_its_content(
+    volumes: Volumes, paths: Paths
+) -> None:
+    volumes.create("data")
+    (volumes.path("data") / "file").write_text("x")
+    (paths.volume("data") / "volume.json").write_text("")
+    assert [volume.name for volume in volumes.list()] == ["data"]
+    assert volumes.ensure("data").labels == {}
+    assert tree(volumes.path("data")) == {"file"}
+
+
 def test_a_volume_without_a_name_gets_64_digits(volumes: Volumes) -> None:
     volume = volumes.create()
     assert len(volume.name) == 64
