@@ -1,12 +1,12 @@
 """Names as containers get them at 127.0.0.11."""
 
 import os
+import select
 import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import dns.flags
@@ -80,30 +80,45 @@ def eventually(claim: Callable[[], bool]) -> None:
         time.sleep(0.01)
 
 
-@contextmanager
-def nameserver(address: str, answer: Callable[[bytes], bytes | None]) -> Iterator[list[bytes]]:
-    """A nameserver on the host; `answer` None keeps silent. Gives the queries that came."""
-    server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    server.bind((address, 53))
-    seen: list[bytes] = []
+class answering:
+    """A nameserver where it is made; `answer` None keeps silent. Gives the queries that came."""
 
-    def serve() -> None:
+    def __init__(self, address: str, answer: Callable[[bytes], bytes | None]):
+        self.answer = answer
+        self.seen: list[bytes] = []
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind((address, 53))
+        self.tcp = socket.create_server((address, 53))
+
+    def serve(self) -> None:
         while True:
-            message, peer = server.recvfrom(4096)
-            if message == b"end":
+            ready, _, _ = select.select([self.udp, self.tcp, self.end], [], [])
+            if self.end in ready:
                 return
-            seen.append(message)
-            if reply := answer(message):
-                server.sendto(reply, peer)
+            if self.udp in ready:
+                message, peer = self.udp.recvfrom(4096)
+                self.seen.append(message)
+                if reply := self.answer(message):
+                    self.udp.sendto(reply, peer)
+            if self.tcp in ready:
+                connection, _ = self.tcp.accept()
+                with connection:
+                    reply = self.answer(connection.recv(4096)[2:]) or b""
+                    for part in (len(reply).to_bytes(2, "big"), reply[:20], reply[20:]):
+                        connection.sendall(part)
+                        time.sleep(0.01)
 
-    thread = threading.Thread(target=serve)
-    thread.start()
-    try:
-        yield seen
-    finally:
-        server.sendto(b"end", (address, 53))
-        thread.join()
-        server.close()
+    def __enter__(self) -> list[bytes]:
+        self.end, self.stop = socket.socketpair()
+        self.thread = threading.Thread(target=self.serve)
+        self.thread.start()
+        return self.seen
+
+    def __exit__(self, *exception: object) -> None:
+        self.stop.close()
+        self.thread.join()
+        for item in (self.udp, self.tcp, self.end):
+            item.close()
 
 
 def says(text: str, rcode: int = dns.rcode.NOERROR) -> Callable[[bytes], bytes]:
@@ -189,22 +204,32 @@ def test_other_names_go_to_the_hosts_nameservers(
     machine.networks.create(NetworkSpec(name="private", internal=True))
     start(machine, resolver, "web", Attachment(network="front"))
     start(machine, resolver, "hidden", Attachment(network="private"))
-    with nameserver("127.0.53.1", says("192.0.2.77")) as seen:
+    with answering("127.0.53.1", says("192.0.2.77")) as seen:
         assert addresses(ask(machine, "web", "example.org")) == ["192.0.2.77"]
         assert len(seen) == 1
         assert ask(machine, "hidden", "example.org").rcode() == dns.rcode.NXDOMAIN
         assert len(seen) == 1
     host_resolv_conf.write_text("nameserver 127.0.53.2\n")
-    with nameserver("127.0.53.2", says("192.0.2.78")):
+    with answering("127.0.53.2", says("192.0.2.78")):
         assert addresses(ask(machine, "web", "example.org")) == ["192.0.2.78"]
 
 
-def test_a_container_may_have_nameservers_of_its_own(machine: Machine, resolver: Resolver) -> None:
+@pytest.mark.parametrize("tcp", [False, True])
+def test_nameservers_of_a_container_are_asked_from_its_network(
+    machine: Machine, resolver: Resolver, tcp: bool
+) -> None:
     machine.networks.create(NetworkSpec(name="front"))
-    place = Attachment(network="front")
-    start(machine, resolver, "web", place, nameservers=("127.0.53.3",))
-    with nameserver("127.0.53.3", says("192.0.2.79")):
-        assert addresses(ask(machine, "web", "example.org")) == ["192.0.2.79"]
+    (server,) = start(machine, resolver, "server", Attachment(network="front"))
+    nameservers = ("127.0.0.1", server)
+    start(machine, resolver, "web", Attachment(network="front"), nameservers=nameservers)
+    with inside(machine.paths.netns("server")):
+        far = answering(server, says("192.0.2.79"))
+    with inside(machine.paths.netns("web")):
+        near = answering("127.0.0.1", says("192.0.2.78"))
+    with answering("127.0.0.1", says("192.0.2.1")), far:
+        with near:
+            assert addresses(ask(machine, "web", "example.org", tcp=tcp)) == ["192.0.2.78"]
+        assert addresses(ask(machine, "web", "example.org", tcp=tcp)) == ["192.0.2.79"]
 
 
 @pytest.mark.parametrize(
@@ -222,7 +247,7 @@ def test_the_next_nameserver_is_asked_when_one_fails(
     )
     machine.networks.create(NetworkSpec(name="front"))
     start(machine, resolver, "web", Attachment(network="front"))
-    with nameserver("127.0.53.4", fault), nameserver("127.0.53.5", says("192.0.2.80")):
+    with answering("127.0.53.4", fault), answering("127.0.53.5", says("192.0.2.80")):
         assert addresses(ask(machine, "web", "example.org")) == ["192.0.2.80"]
 
 
@@ -235,26 +260,12 @@ def test_without_any_nameserver_the_answer_is_a_failure(
     assert ask(machine, "web", "example.org", tcp=True).rcode() == dns.rcode.SERVFAIL
 
 
-def test_long_answers_come_by_tcp_from_the_nameserver(machine: Machine, resolver: Resolver) -> None:
+def test_long_answers_come_by_tcp_from_the_answering(machine: Machine, resolver: Resolver) -> None:
     machine.networks.create(NetworkSpec(name="front"))
     start(machine, resolver, "web", Attachment(network="front"))
-    listener = socket.create_server(("127.0.53.1", 53))
-
-    def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            message = connection.recv(4096)[2:]
-            reply = says("192.0.2.81")(message)
-            for part in (len(reply).to_bytes(2, "big"), reply[:20], reply[20:]):
-                connection.sendall(part)
-                time.sleep(0.01)
-
-    thread = threading.Thread(target=serve)
-    thread.start()
-    answer = ask(machine, "web", "example.org", tcp=True)
-    thread.join()
-    listener.close()
-    assert addresses(answer) == ["192.0.2.81"]
+    with answering("127.0.53.1", says("192.0.2.81")) as seen:
+        assert addresses(ask(machine, "web", "example.org", tcp=True)) == ["192.0.2.81"]
+        assert seen == []
 
 
 def test_port_53_of_the_container_is_free(machine: Machine, resolver: Resolver) -> None:

@@ -12,26 +12,44 @@ ROUNDS = 2
 MOST = 512
 RETRY = (dns.SERVFAIL, dns.REFUSED)
 Reply = Callable[[bytes], None]
+Address = tuple[object, ...]
 
 
-def socket_for(server: str, kind: socket.SocketKind) -> tuple[socket.socket, tuple[object, ...]]:
-    """A socket that does not block, and where to connect it."""
-    family, _, _, _, address = socket.getaddrinfo(
-        server, 53, type=kind, flags=socket.AI_NUMERICHOST
-    )[0]
-    made = socket.socket(family, kind)
-    made.setblocking(False)
-    return made, address
+class Upstream:
+    """Nameservers, and the network namespace (a descriptor) from which they are asked."""
+
+    __slots__ = ("netns", "servers")
+
+    def __init__(self, servers: list[str], netns: int | None = None):
+        self.servers = servers
+        self.netns = netns
+
+    def socket(self, server: str, kind: socket.SocketKind) -> tuple[socket.socket, Address]:
+        """A socket that does not block, and where to connect it."""
+        family, _, _, _, address = socket.getaddrinfo(
+            server, 53, type=kind, flags=socket.AI_NUMERICHOST
+        )[0]
+        if self.netns is None:
+            made = socket.socket(family, kind)
+        else:
+            # Few containers have nameservers of their own; only for them ctypes is loaded.
+            from stackr_engine.network import namespace
+
+            with namespace.joined(self.netns):
+                made = socket.socket(family, kind)
+        made.setblocking(False)
+        return made, address
 
 
 class Question:
     """One forwarded question: each nameserver in turn until one answers."""
 
-    def __init__(self, forwarder: "Forwarder", message: bytes, servers: list[str], reply: Reply):
+    def __init__(self, forwarder: "Forwarder", message: bytes, upstream: Upstream, reply: Reply):
         self._forwarder = forwarder
         self._loop = forwarder.loop
         self._message = message
-        self._servers = servers * ROUNDS
+        self._upstream = upstream
+        self._servers = upstream.servers * ROUNDS
         self._reply = reply
         self._socket: socket.socket | None = None
         self._attempt = 0
@@ -65,7 +83,7 @@ class Question:
             self._socket = None
 
     def _start(self, server: str) -> None:
-        self._socket, address = socket_for(server, socket.SOCK_DGRAM)
+        self._socket, address = self._upstream.socket(server, socket.SOCK_DGRAM)
         self._socket.connect(address)
         self._socket.send(self._message)
         self._loop.watch(self._socket, self._readable)
@@ -102,7 +120,7 @@ class StreamQuestion(Question):
 
     def _start(self, server: str) -> None:
         self._received = b""
-        self._socket, address = socket_for(server, socket.SOCK_STREAM)
+        self._socket, address = self._upstream.socket(server, socket.SOCK_STREAM)
         if self._socket.connect_ex(address) not in (0, 115):  # EINPROGRESS
             raise ConnectionError
         self._loop.watch(self._socket, self._connected, write=True)
@@ -140,11 +158,11 @@ class Forwarder:
         self.loop = loop
         self.count = 0
 
-    def ask(self, message: bytes, servers: list[str], reply: Reply, *, stream: bool) -> None:
+    def ask(self, message: bytes, upstream: Upstream, reply: Reply, *, stream: bool) -> None:
         """Ask the nameservers in turn; `reply` gets an answer or a failure, once."""
         if self.count >= MOST:
             reply(dns.refusal(dns.Query(message), dns.SERVFAIL))
             return
         self.count += 1
         kind = StreamQuestion if stream else Question
-        kind(self, message, servers, reply)
+        kind(self, message, upstream, reply)

@@ -45,12 +45,19 @@ def _returning() -> Iterator[None]:
 
 
 @contextmanager
+def joined(descriptor: int) -> Iterator[None]:
+    """Run the calling thread in the namespace of a descriptor."""
+    with _returning():
+        setns(descriptor, CLONE_NEWNET)
+        yield
+
+
+@contextmanager
 def entered(path: Path) -> Iterator[int]:
     """Run the calling thread in the namespace at `path`; gives a descriptor of it."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
-        with _returning():
-            setns(descriptor, CLONE_NEWNET)
+        with joined(descriptor):
             yield descriptor
     finally:
         os.close(descriptor)

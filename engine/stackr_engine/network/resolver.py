@@ -31,7 +31,8 @@ CODE = f"import sys; sys.path.insert(0, sys.argv[1]); from {MODULE} import main;
 class Names:
     """What one container is called: `names` in all its networks, besides its endpoints' aliases.
 
-    `nameservers` answer for names outside; none: those of the host.
+    `nameservers` answer for names outside, asked from the container's network; none: those of the
+    host, asked from the host.
     """
 
     name: str
@@ -198,8 +199,10 @@ class Resolver:
             self._order(b"u", text)
         elif namespace.exists(path):
             udp, tcp = dns_redirect.open_sockets(path)
-            with udp, tcp:
-                self._order(b"u", text, [udp.fileno(), tcp.fileno()])
+            with udp, tcp, open(path, "rb") as netns:
+                descriptors = [udp.fileno(), tcp.fileno(), netns.fileno()]
+                own = self._zone[container].nameservers
+                self._order(b"u", text, descriptors if own else descriptors[:2])
             self._holding.add(container)
 
 

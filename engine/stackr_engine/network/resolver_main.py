@@ -1,17 +1,18 @@
 """The resolver's process: answers at 127.0.0.11 in every container's network namespace.
 
 It lives on when the resident dies. A resident connects to its socket and sends packets: `u` client
-as JSON (with two descriptors the first time: UDP and TCP socket made inside the namespace), `r` id
-(remove), `c` path of resolv.conf, `q` end. The resolver says once, on connecting, its protocol
-version, its process id and the ids it has sockets for. With no client and no resident it ends.
-Standard library only.
+as JSON (with descriptors the first time: UDP and TCP socket made inside the namespace and, if the
+client has nameservers of its own, the namespace from which they are asked), `r` id (remove), `c`
+path of resolv.conf, `q` end. The resolver says once, on connecting, its protocol version, its
+process id and the ids it has sockets for. With no client and no resident it ends. Standard library
+only.
 """
 
 import os
 import socket
 
 from stackr_engine.network import dns
-from stackr_engine.network.forward import Forwarder, Reply
+from stackr_engine.network.forward import Forwarder, Reply, Upstream
 from stackr_engine.network.loop import Loop
 from stackr_engine.network.zone import Client, Zone
 
@@ -52,7 +53,8 @@ class Served:
     def __init__(self, server: "Server", ident: str, descriptors: list[int]):
         self._server = server
         self._id = ident
-        self.udp, self.tcp = (socket.socket(fileno=number) for number in descriptors)
+        self.udp, self.tcp = (socket.socket(fileno=number) for number in descriptors[:2])
+        self.netns = descriptors[2] if len(descriptors) > 2 else None
         for item, callback in ((self.udp, self._datagram), (self.tcp, self._connection)):
             item.setblocking(False)
             server.loop.watch(item, callback)
@@ -61,6 +63,8 @@ class Served:
         """Let the namespace go."""
         self._server.loop.forget(self.udp)
         self._server.loop.forget(self.tcp)
+        if self.netns is not None:
+            os.close(self.netns)
 
     def _datagram(self) -> None:
         try:
@@ -167,8 +171,12 @@ class Server:
         elif client is None or not client.forwards:
             reply(dns.refusal(query, dns.NXDOMAIN))
         else:
-            servers = client.nameservers or self._host.list()
-            self._forwarder.ask(message, servers, reply, stream=stream)
+            self._forwarder.ask(message, self._upstream(client), reply, stream=stream)
+
+    def _upstream(self, client: Client) -> Upstream:
+        if not client.nameservers:
+            return Upstream(self._host.list())
+        return Upstream(client.nameservers, self._served[client.id].netns)
 
     # What the resident says
 
@@ -184,7 +192,7 @@ class Server:
         """Obey all that was said before any question is answered."""
         while True:
             try:
-                data, descriptors, _, _ = socket.recv_fds(connection, PACKET, 2)
+                data, descriptors, _, _ = socket.recv_fds(connection, PACKET, 3)
             except BlockingIOError:
                 return
             except OSError:
