@@ -12,6 +12,8 @@ import pytest
 from stackr_engine.attachment import Attachment
 from stackr_engine.paths import Paths
 from stackr_engine.spawn.adopt import find_running, read_exit
+from stackr_engine.spawn.client import SpawnError
+from stackr_engine.spawn.request import StartRequest
 from stackr_schemas.container import LogConfig
 
 from tests.kernel.box import SHELL, Box, Running, box_in
@@ -211,7 +213,17 @@ def test_start_clears_the_end_of_the_run_before(box: Box) -> None:
     started.close()
 
 
-def _again(box: Box, running: Running) -> object:
+def test_shim_that_cannot_fork_says_why(box: Box) -> None:
+    done = box.run("true")
+    request = _again(box, done)
+    namespaces = request.config["linux"]["namespaces"]
+    namespaces[:] = [{"type": "pid", "path": "/no/such/namespace"}, *namespaces[1:]]
+    with pytest.raises(SpawnError, match="/no/such/namespace: No such file"):
+        box.spawner.start(request)
+    assert find_running(done.folder) is None
+
+
+def _again(box: Box, running: Running) -> StartRequest:
     from stackr_engine import bootstrap
 
     ready = bootstrap.Prepared(running.id, running.folder, running.privileges)

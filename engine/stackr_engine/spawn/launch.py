@@ -63,8 +63,8 @@ class Launch:
         """
         assert self._sync is not None
         os.close(self.fds.pop("sync"))
-        _, ancillary, _, _ = self._sync.recvmsg(1, socket.CMSG_SPACE(_UCRED.size))
-        if not ancillary:
+        said, ancillary, _, _ = self._sync.recvmsg(1, socket.CMSG_SPACE(_UCRED.size))
+        if not said:  # the end of file has credentials too: nobody's
             return None
         try:
             return self._write_down(int(_UCRED.unpack(ancillary[0][2])[0]))
