@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from stackr_engine.spawn.wire import descriptors
+
 CURRENT: ContextVar["Session"] = ContextVar("session")
 
 
@@ -34,7 +36,12 @@ class Request:
 
 def receive_request(connection: socket.socket) -> Request:
     """Read the request that `stackr.client.send_request` wrote; EOFError if it is cut short."""
-    data, fds, _, _ = socket.recv_fds(connection, 1 << 16, 3, socket.MSG_CMSG_CLOEXEC)
+    # Not socket.recv_fds, which (up to Python 3.13) forgets its flags; and a spawner that
+    # is started meanwhile would hold the client's pipes open.
+    data, ancillary, _, _ = connection.recvmsg(
+        1 << 16, socket.CMSG_SPACE(12), socket.MSG_CMSG_CLOEXEC
+    )
+    fds = descriptors(ancillary)
     while len(data) < 4 or len(data) < 4 + int.from_bytes(data[:4], "little"):
         more = connection.recv(1 << 16)
         if not more:

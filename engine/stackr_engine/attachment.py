@@ -6,6 +6,8 @@ import struct
 
 from stackr_schemas.errors import StackrError
 
+from stackr_engine.spawn.wire import descriptors
+
 
 class Attachment:
     """Output as packets on `socket`, whose first byte is 1 (stdout) or 2 (stderr).
@@ -14,7 +16,11 @@ class Attachment:
     """
 
     def __init__(self, connection: socket.socket):
-        hello, fds, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        # Not socket.recv_fds, which (up to Python 3.13) forgets its flags.
+        hello, ancillary, _, _ = connection.recvmsg(
+            1, socket.CMSG_SPACE(4), socket.MSG_CMSG_CLOEXEC
+        )
+        fds = descriptors(ancillary)
         if not hello:
             raise StackrError("the container ended before anyone could attach to it")
         self.socket = connection
