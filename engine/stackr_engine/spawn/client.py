@@ -51,7 +51,9 @@ class Spawner:
             self._run / "spawner.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
         fd = theirs.fileno()
-        options = ["-I", "-S", "-B", "-X", "utf8"]
+        # Without docstrings the objects lie closer: 90 KB less in every shim. Compiled so, modules
+        # are cached in the run folder, not beside files that a package manager owns.
+        options = ["-I", "-S", "-OO", "-X", "utf8", "-X", f"pycache_prefix={self._run}/pycache"]
         arguments = [executable, *options, _PROGRAM, str(self._run), str(fd), "seal"]
         # Duplicating the socket onto itself is what takes its close-on-exec flag away.
         actions = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, null, 1)]
