@@ -1,6 +1,7 @@
 """`up` without `-d`, and `logs -f`: output as it comes, Ctrl-C once and twice."""
 
 import os
+import re
 import signal
 import subprocess
 import time
@@ -13,13 +14,13 @@ pytestmark = pytest.mark.requires("root", "overlayfs")
 
 
 def read_until(process: "subprocess.Popen[str]", *expected: str) -> list[str]:
-    """Read stdout lines until all expected ones have come."""
+    """Read stdout lines until all expected ones have come; names may be padded."""
     assert process.stdout
     lines: list[str] = []
     while not set(expected) <= set(lines):
         line = process.stdout.readline()
         assert line, f"ended after {lines}"
-        lines.append(line.rstrip("\n"))
+        lines.append(re.sub(" +", " ", line.rstrip("\n")))
     return lines
 
 
@@ -34,7 +35,7 @@ def test_output_has_names_before_it_and_ends_with_the_last_container(stack: Stac
 
 def test_one_interrupt_stops_all_in_order(stack: Stack) -> None:
     up = stack.start("up")
-    read_until(up, "one-1  | one up")
+    read_until(up, "one-1 | one up")
     up.send_signal(signal.SIGINT)
     out, err = up.communicate(timeout=20)
     assert up.returncode == 130
@@ -49,7 +50,7 @@ def test_one_interrupt_stops_all_in_order(stack: Stack) -> None:
 def test_a_second_interrupt_kills(stack: Stack) -> None:
     stack.variables["GRACE"] = "60s"
     up = stack.start("up")
-    read_until(up, "one-1  | one up")
+    read_until(up, "one-1 | one up")
     up.send_signal(signal.SIGINT)
     time.sleep(0.5)
     start = time.monotonic()
@@ -62,7 +63,7 @@ def test_a_second_interrupt_kills(stack: Stack) -> None:
 
 def test_a_killed_client_leaves_its_containers_running(stack: Stack) -> None:
     up = stack.start("up")
-    read_until(up, "one-1  | one up")
+    read_until(up, "one-1 | one up")
     up.kill()
     up.communicate()
     assert stack.states() == {"one-1": "running", "stubborn-1": "running"}
@@ -71,9 +72,9 @@ def test_a_killed_client_leaves_its_containers_running(stack: Stack) -> None:
 def test_logs_follow_shows_the_past_and_what_comes(stack: Stack) -> None:
     stack.run("up", "-d")
     logs = stack.start("logs", "-f", "one")
-    read_until(logs, "one-1  | one up")
+    read_until(logs, "one-1 | one up")
     stack.run("restart", "one")
-    assert read_until(logs, "one-1  | bye", "one-1  | one up")
+    assert read_until(logs, "one-1 | bye", "one-1 | one up")
     logs.send_signal(signal.SIGINT)
     logs.communicate(timeout=10)
     assert logs.returncode == 130
