@@ -14,11 +14,23 @@ import os
 import select
 import stat
 
-from stackr_engine.spawn import cgroups, devices, files, init, process, stdio, syscalls, wire
+from stackr_engine.spawn import (
+    cgroups,
+    devices,
+    files,
+    identity,
+    process,
+    stdio,
+    steps,
+    syscalls,
+    wire,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any, NoReturn
+
+    from stackr_engine.spawn.steps import Step
 
 _ALL = (
     syscalls.CLONE_NEWNS
@@ -119,12 +131,12 @@ def _run_program(
         body["seccomp"] = wire.receive(request)[0]
         process.restore_signals()
         program = Program(body, streams, procs)
-        init.run_steps(program.steps())
-        env = init.with_home(program.process.get("env", []), program.user)
+        steps.run_steps(program.steps())
+        env = identity.with_home(program.process.get("env", []), program.user)
         syscalls.close_range(3, (1 << 32) - 1, syscalls.CLOSE_RANGE_CLOEXEC)
         process.execute(program.process["args"], env)
     except Exception as error:
-        wire.send(sync, wire.to_json({"error": init.describe(error)}))
+        wire.send(sync, wire.to_json({"error": steps.describe(error)}))
     finally:
         os._exit(1)
 
@@ -138,7 +150,7 @@ class Program:
         self.streams = streams
         self.procs = procs
 
-    def steps(self) -> list[init.Step]:
+    def steps(self) -> list[Step]:
         """Everything that is done before the program runs, in order."""
         return [
             ("join control groups", self.join_cgroups),
@@ -156,7 +168,7 @@ class Program:
     def find_user(self) -> None:
         """Look the user up and give it its streams."""
         root = os.open("/", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.user = init.find_user(root, self.process, self.request)
+        self.user = identity.find_user(root, self.process, self.request)
         if not self.request["tty"]:
             self.streams = stdio.inside(self.streams, self.user)
 
@@ -166,12 +178,12 @@ class Program:
 
     def enter_cwd(self) -> None:
         """Enter the working folder."""
-        init.enter_cwd(self.process["cwd"])
+        identity.enter_cwd(self.process["cwd"])
 
     def drop_privileges(self) -> None:
         """Become the user, with the container's filter; no step can follow."""
         stdio.install(self.streams, self.request["tty"])
-        init.drop_privileges(self.user, self.process, self.request)
+        identity.drop_privileges(self.user, self.process, self.request)
 
 
 def _wait(request: _socket.socket, pid: int, pidfd: int, host_proc: int) -> NoReturn:

@@ -17,15 +17,15 @@ import os
 from stackr_engine.spawn import (
     cgroups,
     devices,
-    inside,
+    identity,
     masks,
     mounts,
     process,
     reaper,
     rootfs,
     stdio,
+    steps,
     syscalls,
-    users,
     wire,
 )
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any, NoReturn
 
-    Step = tuple[str, Callable[[], None]]
+    from stackr_engine.spawn.steps import Step
 
 _FLAGS = {
     "network": syscalls.CLONE_NEWNET,
@@ -44,7 +44,6 @@ _FLAGS = {
     "mount": syscalls.CLONE_NEWNS,
 }
 _GO = b"g"
-_FAILED = 125
 _STREAMS = ("stdin_end", "stdout_end", "stderr_end")
 
 
@@ -173,14 +172,14 @@ class Init:
 
     def enter_root(self) -> None:
         """Change the root, and make it read-only if that is asked for."""
-        make_cwd(self.root, self.process["cwd"])
+        identity.make_cwd(self.root, self.process["cwd"])
         if self.config["root"].get("readonly"):
             syscalls.mount_setattr(self.root, False, syscalls.MOUNT_ATTR_RDONLY, 0)
         rootfs.enter_root(self.root)
 
     def find_user(self) -> None:
         """Look the user up and give it its streams."""
-        self.user = find_user(self.root, self.process, self.request)
+        self.user = identity.find_user(self.root, self.process, self.request)
         if not self.process.get("terminal"):
             self.streams = stdio.inside(self.streams, self.user)
 
@@ -190,50 +189,12 @@ class Init:
 
     def enter_cwd(self) -> None:
         """Enter the working folder."""
-        enter_cwd(self.process["cwd"])
+        identity.enter_cwd(self.process["cwd"])
 
     def drop_privileges(self) -> None:
         """Become the container's user, with its filter; no step can follow."""
         stdio.install(self.streams, bool(self.process.get("terminal")))
-        drop_privileges(self.user, self.process, self.request)
-
-
-def drop_privileges(user: users.User, proc: dict[str, Any], request: dict[str, Any]) -> None:
-    """Take on what an OCI process object says of privileges."""
-    os.umask(proc["user"].get("umask", 0o022))
-    filter_ = request.get("seccomp")
-    seccomp = (request.get("seccomp_flags", 0), filter_) if filter_ else None
-    nnp = bool(proc.get("noNewPrivileges"))
-    process.become(user, proc.get("capabilities", {}), seccomp, nnp)
-
-
-def find_user(root: int, proc: dict[str, Any], request: dict[str, Any]) -> users.User:
-    """Find the user by name where a name is given, else take the config's numbers."""
-    numbers = proc["user"]
-    spec = request.get("user")
-    groups = [str(gid) for gid in numbers.get("additionalGids", [])]
-    if spec is None:
-        spec = f"{numbers['uid']}:{numbers['gid']}"
-    return users.look_up(root, spec, [*groups, *request.get("groups", [])])
-
-
-def with_home(env: list[str], user: users.User) -> list[str]:
-    """Add HOME where the environment has none or an empty one."""
-    kept = [item for item in env if item != "HOME="]
-    has_home = any(item.startswith("HOME=") for item in kept)
-    return kept if has_home else [*kept, f"HOME={user.home}"]
-
-
-def make_cwd(root: int, path: str) -> None:
-    """Create the working folder where the image has none."""
-    os.close(inside.make_inside(root, path, True))
-
-
-def enter_cwd(path: str) -> None:
-    """Change the working folder, which must be one below the root that is in force."""
-    os.chdir(path)
-    if not os.getcwd().startswith("/"):
-        raise OSError(1, "the working folder is outside of the root", path)
+        identity.drop_privileges(self.user, self.process, self.request)
 
 
 def join_namespace(path: str, flag: int) -> None:
@@ -256,7 +217,7 @@ def _title(mount: dict[str, Any]) -> str:
 
 def main(request: int, header: dict[str, Any], fds: dict[str, int]) -> NoReturn:
     """Be the first process: do all steps, wait for "go", execute; on failure send the error."""
-    code = _FAILED
+    code = process.EXIT_FAILED
     sync = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, fds["sync"])
     try:
         syscalls.prctl(syscalls.PR_SET_PDEATHSIG, 9)
@@ -269,7 +230,7 @@ def main(request: int, header: dict[str, Any], fds: dict[str, int]) -> NoReturn:
         streams = [fds.get(name, stdio.NONE) for name in _STREAMS]
         _run(Init(body, streams, fds.get("terminal_end", -1)), sync)
     except Exception as error:
-        text = describe(error)
+        text = steps.describe(error)
         code = text["exit_code"]
         wire.send(sync, wire.to_json({"error": text}))
         sync.recv(1)  # until the resident knows who this was
@@ -278,40 +239,11 @@ def main(request: int, header: dict[str, Any], fds: dict[str, int]) -> NoReturn:
 
 
 def _run(init: Init, sync: _socket.socket) -> None:
-    run_steps(init.steps())
+    steps.run_steps(init.steps())
     if sync.recv(1) != _GO:
         return  # the resident died before it registered us
-    env = with_home(init.process.get("env", []), init.user)
+    env = identity.with_home(init.process.get("env", []), init.user)
     syscalls.close_range(3, (1 << 32) - 1, syscalls.CLOSE_RANGE_CLOEXEC)
     if init.request.get("init"):
         reaper.run(init.process["args"], env, sync)
     process.execute(init.process["args"], env)
-
-
-class StepFailed(Exception):
-    """A step failed; the cause is the exception's `__cause__`."""
-
-
-def run_steps(steps: list[Step]) -> None:
-    """Do the steps in order; raise StepFailed that names the one that failed."""
-    for index, (title, do) in enumerate(steps, 1):
-        try:
-            do()
-        except Exception as error:
-            raise StepFailed(f"step {index} of {len(steps)}: {title}") from error
-
-
-def describe(error: BaseException) -> dict[str, Any]:
-    """Tell an error in words that can be sent: message, errno, exit code."""
-    prefix = ""
-    if isinstance(error, StepFailed) and error.__cause__:
-        prefix, error = f"{error}: ", error.__cause__
-    number = getattr(error, "errno", None)
-    if isinstance(error, OSError) and not isinstance(error, process.NotExecuted):
-        text = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-    elif isinstance(error, process.NotExecuted):
-        text = str(error.strerror)
-    else:
-        text = str(error) if isinstance(error, users.Unknown) else repr(error)
-    code = getattr(error, "exit_code", _FAILED)
-    return {"message": prefix + text, "errno": number or 0, "exit_code": code}

@@ -27,6 +27,7 @@ _SYS_ADMIN = 1 << 21
 _SIGNALS = [number for number in range(1, 65) if number not in (9, 19, 32, 33)]
 _IGNORED = (_signal.SIGINT, _signal.SIGPIPE, _signal.SIGXFSZ, _signal.SIGCHLD)
 
+EXIT_FAILED = 125
 EXIT_NOT_FOUND = 127
 EXIT_NOT_EXECUTABLE = 126
 

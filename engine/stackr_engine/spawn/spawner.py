@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 
-from stackr_engine.spawn import execute, init, process, service, shim, syscalls, wire
+from stackr_engine.spawn import execute, process, service, shim, steps, syscalls, wire
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ def _do(job: Job, request: int, requests: int) -> NoReturn:
 def _refuse(fd: int, error: Exception) -> None:
     request = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM, 0, os.dup(fd))
     try:
-        wire.send(request, wire.to_json({"error": init.describe(error)}))
+        wire.send(request, wire.to_json({"error": steps.describe(error)}))
     except OSError:
         return  # nobody waits for it
     finally:
