@@ -70,6 +70,8 @@ class Server:
         try:
             status = cli.run(session, self.engine)
         finally:
+            if self.sessions == 1:
+                self.engine.tidy()  # what failed half-way may have mounted what nobody uses
             session.end(status)
             self.sessions -= 1
             self.last_used = time.monotonic()

@@ -128,10 +128,10 @@ class Engine:
                 with suppress(StackrError):
                     self.remove_volume(name)
             self.bus.emit(ContainerRemoved(state.id, state.name))
-            self._tidy()
+            self.tidy()
 
-    def _tidy(self) -> None:
-        """With the last container gone, leave the host as it was before the first."""
+    def tidy(self) -> None:
+        """With no container, leave the host as it was before the first."""
         with self._lock:
             if not any(True for _ in self.containers):
                 self.images.release()
@@ -197,7 +197,7 @@ class Engine:
         for folder in self.paths.state.joinpath("containers").iterdir():
             if folder.name not in known:
                 trash.discard(self.paths, folder)
-        self._tidy()
+        self.tidy()
 
 
 def volumes_of(state: ContainerState) -> set[str]:
