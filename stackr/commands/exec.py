@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 from stackr_engine.execution import ExecOptions
+from stackr_engine.spawn.client import SpawnError
 from stackr_engine.spawn.request import Executed
 from stackr_schemas.errors import StackrError
 from stackr_schemas.state import ContainerState
@@ -48,15 +49,19 @@ def exec_(
         tty=terminal,
         privileged=given["privileged"],
     )
-    live = invocation.engine.live(state.id)
-    if given["detach"]:
-        live.execute_detached((command, *arguments), options)
-        return 0
-    if terminal:
-        return run_on_terminal(session, lambda: live.execute((command, *arguments), options))
-    return run_with_pipes(
-        session, lambda stdio: live.execute((command, *arguments), options, stdio)
-    )
+    live, words = invocation.engine.live(state.id), (command, *arguments)
+    try:
+        if given["detach"]:
+            live.execute_detached(words, options)
+            return 0
+        if terminal:
+            return run_on_terminal(session, lambda: live.execute(words, options))
+        return run_with_pipes(session, lambda stdio: live.execute(words, options, stdio))
+    except SpawnError as error:
+        if error.exit_code not in (126, 127):
+            raise
+        invocation.say_error(error)
+        return error.exit_code
 
 
 def replica(invocation: Invocation, service: str, index: int) -> ContainerState:
