@@ -7,7 +7,7 @@ import click
 from stackr.bring_up import apply_plan
 from stackr.invocation import Invocation
 from stackr.options import duration_option
-from stackr.scope import containers_of, networks_of
+from stackr.scope import networks_of
 from stackr.teardown import plan_down
 
 
@@ -28,7 +28,7 @@ def down(
     """Stop and remove containers and networks."""
     engine, name = invocation.engine, invocation.project_name
     with engine.project_lock(name):
-        containers = containers_of(engine, name, services, one_off=not services)
+        containers = invocation.containers(services, one_off=not services)
         declared = invocation.declared_services
         if declared is not None and not remove_orphans:
             containers = [state for state in containers if state.label("service") in declared]
