@@ -20,7 +20,7 @@ from stackr.load.layers import Layers, Scope
 from stackr.load.normalize import normalize, set_defaults
 from stackr.load.options import LoadOptions
 from stackr.load.paths import Paths
-from stackr.load.problem import Report
+from stackr.load.problem import Report, display_name
 from stackr.load.template import TemplateError, substitute
 from stackr.load.tree import Map, mark_at, plain, undotted, where
 from stackr.load.validate import validated
@@ -90,7 +90,8 @@ def load_tree(options: LoadOptions, files: Files = DISK) -> Loaded:
     tree = layers.tree(sources.files, Scope(sources.folder, sources.environment))
     if not tree:
         report.check()
-        raise report.fail("the stack file is empty", "begin with `services:`")
+        file = display_name(sources.files[-1], options.cwd)
+        raise report.fail("the stack file is empty", "begin with `services:`", file)
     advise(tree, report)
     set_defaults(tree)
     if options.resolve_paths:
