@@ -42,6 +42,7 @@ def test_a_changed_service_is_recreated_and_only_that(stack: Stack) -> None:
 
 def test_ps_json_has_composes_fields_and_labels(stack: Stack, port: int) -> None:
     stack.run("up", "-d")
+    eventually(lambda: stack.states()["job-1"] == "exited")
     web, job = stack.ps()["lifecycle-web-1"], stack.ps()["lifecycle-job-1"]
     assert set(web) == FIELDS
     assert web["Ports"] == f"127.0.0.1:{port}->80/tcp"
