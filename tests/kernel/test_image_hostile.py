@@ -8,6 +8,7 @@ import stat
 import struct
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -313,8 +314,10 @@ def test_a_layer_that_is_not_what_was_announced(place: Place) -> None:
 
 
 @pytest.fixture
-def store(paths: Paths) -> ImageStore:
-    return ImageStore(paths, State(paths.database))
+def store(paths: Paths) -> Iterator[ImageStore]:
+    state = State(paths.database)
+    yield ImageStore(paths, state)
+    state.close()
 
 
 def archive_refused(store: ImageStore, paths: Paths, archive: bytes, message: str) -> None:

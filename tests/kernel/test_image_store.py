@@ -264,12 +264,14 @@ def test_what_is_saved_can_be_loaded_elsewhere(store: ImageStore, tmp_path: Path
     saved = b"".join(store.save(["a:1", store.get("c:1").id[7:19], "b:2"]))
     other = Paths(tmp_path / "other/state", tmp_path / "other/run")
     other.make()
-    copy = ImageStore(other, State(other.database))
+    state = State(other.database)
+    copy = ImageStore(other, state)
     names = [f"docker.io/library/{name}" for name in ("a:1", "b:2")]
     assert sorted(load(copy, saved)) == [*names, store.get("c:1").id]
     assert copy.get("a:1").id == store.get("a:1").id
     assert content(copy, "b:2") == content(store, "b:2")
     trash.wait(other)
+    state.close()
 
 
 def test_an_image_without_layers_can_still_be_mounted(store: ImageStore) -> None:
