@@ -104,10 +104,11 @@ def start_resident() -> _socket.socket:
 def become_resident(write: int) -> None:
     """In a forked child: leave the terminal's session and run the resident's program."""
     os.setsid()
-    os.set_inheritable(write, True)
     null = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
         os.dup2(null, fd)
+    write = os.dup2(write, 3)
+    os.closerange(4, 1 << 20)  # what a shell or a script left open would stay open for ever
     arguments = [sys.executable, "-I", "-c", RESIDENT, str(write), CODE]
     os.execve(sys.executable, arguments, resident_environment())
 
