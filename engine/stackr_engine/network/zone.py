@@ -1,6 +1,7 @@
 """Who is called what in which network (pure, standard library only: part of the resolver)."""
 
 import json
+import os
 
 from stackr_engine.network import dns
 
@@ -53,7 +54,6 @@ class Zone:
     def __init__(self) -> None:
         self.clients: dict[str, Client] = {}
         self._names: dict[str, dict[str, dict[str, Place]]] = {}
-        self._turn = 0
 
     def update(self, client: Client) -> None:
         """Put a client in the place of its older self."""
@@ -99,9 +99,9 @@ class Zone:
         if wanted is None:
             return []
         addresses = list(dict.fromkeys(a for place in holders if (a := getattr(place, wanted))))
-        # Round-robin: each answer begins with another replica.
-        self._turn += 1
-        start = self._turn % len(addresses) if addresses else 0
+        # Which replica an answer begins with is drawn, not counted: a program that always asks
+        # twice, or for A and AAAA, would otherwise meet every second one only.
+        start = os.urandom(1)[0] % len(addresses) if addresses else 0
         return addresses[start:] + addresses[:start]
 
     def _reverse(self, client: Client, address: bytes) -> list[bytes] | None:

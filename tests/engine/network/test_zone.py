@@ -56,3 +56,17 @@ def test_what_is_sent_to_the_resolver_arrives() -> None:
     after = Client.from_json(before.to_json())
     assert after.to_json() == before.to_json()
     assert after.places[0].ipv4 == socket.inet_aton("10.0.0.2")
+
+
+def test_every_replica_comes_first_also_for_who_looks_at_each_second_answer() -> None:
+    zone = Zone()
+    for number in range(2, 6):
+        zone.update(client(f"web-{number}", ("front", f"10.0.0.{number}", "web")))
+    first = set()
+    for _ in range(300):
+        zone.values(zone.clients["web-2"], "web", dns.A)
+        answer = zone.values(zone.clients["web-2"], "web", dns.A)
+        assert answer
+        assert len(set(answer)) == 4
+        first.add(answer[0])
+    assert len(first) == 4
