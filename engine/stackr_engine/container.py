@@ -51,13 +51,14 @@ class Container:
     def prepare(self) -> None:
         """Make the container's folder and fill its volumes."""
         self.folder.mkdir(mode=0o700)
-        state = self.state
+        state, volumes = self.state, self.engine.volumes
+        image = self.engine.images.ready(state.image)  # it may have been let go meanwhile
         for target, name in state.anonymous_volumes.items():
-            self.engine.volumes.ensure(name, {"com.docker.volume.anonymous": ""})
-            self.engine.volumes.copy_up(name, state.image.lowers, target)
+            volumes.ensure(name, {"com.docker.volume.anonymous": ""})
+            volumes.copy_up(name, image.lowers, target)
         for mount in state.spec.mounts:
             if isinstance(mount, VolumeMount) and mount.source and not mount.nocopy:
-                self.engine.volumes.copy_up(mount.source, state.image.lowers, mount.target)
+                volumes.copy_up(mount.source, image.lowers, mount.target)
 
     def start(self, attach: socket.socket | None = None) -> None:
         """Start process 1; StackrError says what stood in the way, and nothing is left of it.
