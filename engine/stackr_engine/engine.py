@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
 from stackr_schemas.container import ContainerSpec, VolumeMount
-from stackr_schemas.errors import NotFound, StackrError
+from stackr_schemas.errors import Conflict, NotFound, StackrError
 from stackr_schemas.events import ContainerRemoved
 from stackr_schemas.image import Image
 from stackr_schemas.state import ContainerState
@@ -21,6 +21,7 @@ from stackr_engine.containers import Containers
 from stackr_engine.exits import Exits
 from stackr_engine.image.store import ImageStore
 from stackr_engine.network.networks import Networks
+from stackr_engine.network.ports import PortPublished
 from stackr_engine.network.resolver import Resolver
 from stackr_engine.paths import Paths
 from stackr_engine.spawn.client import Spawner
@@ -74,6 +75,10 @@ class Engine:
         holder = secrets.token_hex(32)
         try:
             self.networks.reserve_ports(holder, wanted)
+        except PortPublished as error:
+            name = self.containers[error.container].name
+            hint = "stop it or publish another port"
+            raise Conflict(f"port {error.port} is published by {name}", hint=hint) from None
         finally:
             self.networks.unpublish(holder)
 

@@ -30,6 +30,15 @@ KINDS = {
 ATTEMPTS = 20
 
 
+class PortPublished(Conflict):
+    """A container of ours, known by its id here, publishes the port."""
+
+    def __init__(self, port: str, container: str):
+        super().__init__(f"port {port} is published by container {container[:12]}")
+        self.port = port
+        self.container = container
+
+
 @dataclass(frozen=True, slots=True)
 class HostPort:
     """One port of the host; an empty `address` is every address, of both IP versions."""
@@ -110,7 +119,7 @@ class Ports:
         if holder == container:
             return wanted
         if holder:
-            raise Conflict(f"port {wanted} is published by container {holder[:12]}")
+            raise PortPublished(str(wanted), holder)
         sockets: list[socket.socket] = []
         port = wanted
         try:
@@ -136,7 +145,7 @@ class Ports:
             return StackrError(f"cannot publish {port}: {error.strerror}")
         for held, (container, _) in self._held.items():
             if (held.protocol, held.port) == (port.protocol, port.port):
-                return Conflict(f"port {port} is published by container {container[:12]}")
+                return PortPublished(str(port), container)
         holder = self._holder_of_port(port.protocol, port.port, port.address)
         hint = "stop that program or publish another port"
         return Conflict(f"port {port} is in use" + (f" by {holder}" if holder else ""), hint=hint)
