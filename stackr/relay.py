@@ -77,7 +77,7 @@ class Relay:
         if fd in self._pending and events & ~select.POLLIN:
             data, source = self._pending.pop(fd)
             self._feed(source, data)
-        elif fd in self._inputs:
+        elif fd in self._inputs and self._inputs[fd][0] not in self._pending:
             self._feed(fd, _read(fd))
 
     def _feed(self, source: int, data: bytes) -> None:
@@ -91,13 +91,13 @@ class Relay:
             data = rest = b""  # nobody reads it any more
         if rest:
             self._pending[target] = rest, source
-            self._poller.modify(source, 0)
+            self._unwatch(source)  # a closed pipe is always ready: it may not be asked at all
             self._watch(target)
         elif data:
             self._watch(target)
-            self._poller.modify(source, select.POLLIN)
+            self._poller.register(source, select.POLLIN)
         else:
-            self._poller.unregister(source)
+            self._unwatch(source)
             del self._inputs[source]
             end()
 
@@ -108,8 +108,11 @@ class Relay:
         if events:
             self._poller.register(target, events)
         else:
-            with suppress(KeyError):
-                self._poller.unregister(target)
+            self._unwatch(target)
+
+    def _unwatch(self, fd: int) -> None:
+        with suppress(KeyError):
+            self._poller.unregister(fd)
 
     def _show(self, source: int) -> None:
         """Write what was read from an output; go on emptying it even when nobody reads it."""
