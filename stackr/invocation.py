@@ -33,7 +33,7 @@ class GlobalOptions:
 class Invocation:
     """One command as it runs."""
 
-    def __init__(self, session: Session, engine: "Engine | None"):
+    def __init__(self, session: Session, engine: "Engine | StackrError | None"):
         self.session = session
         self.options = GlobalOptions()
         self._engine = engine
@@ -51,6 +51,8 @@ class Invocation:
     @property
     def engine(self) -> "Engine":
         """The engine; StackrError where this command runs without one."""
+        if isinstance(self._engine, StackrError):
+            raise self._engine
         if self._engine is None:
             raise StackrError(
                 "this command needs root: containers of other users are not supported yet",

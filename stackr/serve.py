@@ -9,10 +9,13 @@ import threading
 import time
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from stackr_engine.engine import Engine
+from stackr_engine.host import check_host
 from stackr_engine.paths import Paths
 from stackr_engine.spawn.client import Spawner
+from stackr_schemas.errors import StackrError
 
 from stackr import cli
 from stackr.client import VERSION
@@ -104,14 +107,25 @@ def peer_uid(connection: socket.socket) -> int:
     return int(struct.unpack("iII", data)[1])
 
 
+def refuse(listener: socket.socket, error: StackrError) -> NoReturn:
+    """Tell the first client why there can be no engine, and end: the next one tries again."""
+    connection, _ = listener.accept()
+    session = Session(receive_request(connection), connection)
+    session.end(cli.run(session, error))
+    os._exit(1)
+
+
 def serve(paths: Paths, listener: socket.socket, spawner: Spawner) -> None:
     """Take over what exists, then serve clients; returns when the resident may end."""
     sys.stdout = CurrentStream("stdout", sys.__stdout__ or sys.stdout)
     sys.stderr = CurrentStream("stderr", sys.__stderr__ or sys.stderr)
     try:
+        check_host()
         engine = Engine(paths, spawner, restart_delay)
         engine.recover()
         Supervisor(engine)
+    except StackrError as error:
+        refuse(listener, error)
     except BaseException:
         traceback.print_exc(file=sys.__stderr__)
         os._exit(1)
