@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from stackr.desired import Dependency, Desired, DesiredContainer, Observed
 from stackr_schemas.container import ContainerSpec
 from stackr_schemas.image import Image, ImageConfig
 from stackr_schemas.state import ContainerState, Status
+
+from stackr.desired import Dependency, Desired, DesiredContainer, Observed
 
 IMAGE = Image(id="sha256:1", reference="app", config=ImageConfig(), lowers=("/lower",))
 PREFIX = "com.docker.compose."

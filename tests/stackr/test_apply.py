@@ -3,11 +3,12 @@
 import threading
 
 import pytest
+from stackr_schemas.errors import StackrError
+
 from stackr.actions import Await, Start
 from stackr.apply import WORKERS, Scheduler
 from stackr.plan import Plan
 from stackr.session import Interrupted
-from stackr_schemas.errors import StackrError
 
 
 def chain(*names: str) -> Plan:

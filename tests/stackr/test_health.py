@@ -1,8 +1,9 @@
 """Health verdicts and probe times."""
 
-from stackr.health import Verdict, next_probe, probe_command, verdict_after
 from stackr_schemas.container import Healthcheck
 from stackr_schemas.state import Health
+
+from stackr.health import Verdict, next_probe, probe_command, verdict_after
 
 SECOND = 1_000_000_000
 CHECK = Healthcheck(test=("CMD", "true"), interval=10 * SECOND, retries=2, start_period=0)

@@ -1,13 +1,13 @@
 """Plans, compared as the text that a user sees."""
 
 import networkx as nx
+from stackr_schemas.network import IpamPool, NetworkSpec, NetworkState
+from stackr_schemas.state import Status
+
 from stackr.desired import DesiredVolume
 from stackr.drift import find_drift
 from stackr.plan import Options, Plan, plan_up
 from stackr.teardown import plan_down, plan_stop
-from stackr_schemas.network import IpamPool, NetworkSpec, NetworkState
-from stackr_schemas.state import Status
-
 from tests.stackr.builders import desired, observed, state, wanted
 
 
@@ -141,3 +141,8 @@ def test_stop_leaves_alone_what_does_not_run() -> None:
     db, web = wanted("db"), wanted("web")
     plan = plan_stop([state(db, Status.EXITED), state(web)])
     assert text(plan) == ["~ stop p-web-1  (asked for)"]
+
+
+def test_stop_ends_what_is_between_two_restarts() -> None:
+    plan = plan_stop([state(wanted("flappy"), Status.RESTARTING)])
+    assert text(plan) == ["~ stop p-flappy-1  (asked for)"]

@@ -1,9 +1,9 @@
 """Restart policies."""
 
 import pytest
-from stackr.restart import restart_delay
 from stackr_schemas.container import RestartPolicy
 
+from stackr.restart import restart_delay
 from tests.stackr.builders import state, wanted
 
 
