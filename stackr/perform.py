@@ -115,7 +115,7 @@ class Performer:
                 assert_never(action)
 
     def _remove(self, action: Remove, state: ContainerState) -> None:
-        if self.engine.containers[state.id].is_running:
+        if self.engine.containers[state.id].is_alive:
             with self._telling("Container", state.name, "Stopping", "Stopped"):
                 self.engine.stop(state.id, self.grace)
         with self._telling("Container", state.name, "Removing", "Removed"):

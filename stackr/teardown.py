@@ -32,7 +32,7 @@ def plan_down(
 def plan_stop(containers: Iterable[ContainerState]) -> Plan:
     """Plan the stop of what runs."""
     plan = Plan()
-    running = [state for state in containers if state.is_running]
+    running = [state for state in containers if state.is_alive]
     _dependents_first(plan, running, lambda state: Stop(state, "asked for"))
     return plan
 

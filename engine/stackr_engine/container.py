@@ -92,6 +92,7 @@ class Container:
             pid=started.pid,
             started=time.time(),
             error="",
+            exit_code=0,
             endpoints=network.endpoints,
             ports=network.ports,
             health=Health.STARTING if launch.healthcheck_of(self.state) else Health.NONE,

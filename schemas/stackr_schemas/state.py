@@ -79,6 +79,11 @@ class ContainerState(Frozen):
         """Tell whether it has a process."""
         return self.status is Status.RUNNING
 
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether it has a process, or will have one by itself."""
+        return self.status in (Status.RUNNING, Status.RESTARTING)
+
     def label(self, name: str) -> str:
         """Return the label of this name in Compose's name space, or nothing."""
         return self.spec.labels.get(f"com.docker.compose.{name}", "")
