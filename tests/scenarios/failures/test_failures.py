@@ -88,3 +88,17 @@ def test_a_resident_that_is_killed_half_way_leaves_what_up_completes(stack: Stac
         stack.run("up", "-d")
         assert stack.states() == {"bad-1": "running", "good-1": "running"}
         stack.run("down", "-v")
+
+
+def test_a_resident_that_is_killed_while_it_takes_down_leaves_what_down_completes(
+    stack: Stack,
+) -> None:
+    for delay in (0.005, 0.01, 0.02, 0.03, 0.05):
+        stack.run("up", "-d")
+        down = stack.start("down", "-v")
+        time.sleep(delay)
+        stack.kill("stackr.resident")
+        down.communicate()
+        stack.run("down", "-v")
+        assert stack.states() == {}
+        assert list((stack.paths.state / "containers").iterdir()) == []

@@ -1,8 +1,12 @@
 """The verbs, as Docker Compose has them."""
 
 import json
+import sqlite3
+import subprocess
+from contextlib import closing
 
 import pytest
+from stackr_engine.paths import Paths
 
 from tests.scenarios.runner import Stack, eventually
 
@@ -138,13 +142,34 @@ def test_config_is_a_file_that_means_the_same(stack: Stack) -> None:
     assert stack.ps()["lifecycle-web-1"]["ID"] == before
 
 
-def test_after_down_v_only_empty_folders_are_left(stack: Stack) -> None:
+@pytest.mark.requires("nft")
+def test_after_down_v_nothing_is_left(stack: Stack) -> None:
     stack.run("up", "-d")
+    assert stack.paths.instance in nftables()
+    assert rows(stack.paths)
     stack.run("down", "-v")
     assert stack.ps() == {}
-    for name in ("containers", "volumes"):
-        assert list((stack.paths.state / name).iterdir()) == []
-    eventually(lambda: not list(stack.paths.trash.iterdir()))
+    for folder in ("containers", "volumes"):
+        assert list((stack.paths.state / folder).iterdir()) == []
     assert list((stack.paths.run / "netns").iterdir()) == []
+    assert rows(stack.paths) == {}
+    eventually(lambda: not list(stack.paths.trash.iterdir()))
+    eventually(lambda: stack.paths.instance not in nftables())
     again = stack.attempt("down", "-v")
     assert (again.status, again.out) == (0, "")
+
+
+def nftables() -> str:
+    """The names of all tables in the kernel."""
+    return subprocess.run(["nft", "list", "tables"], capture_output=True, text=True).stdout
+
+
+def rows(paths: Paths) -> dict[str, int]:
+    """How many records each table of the engine's database holds, empty ones left out."""
+    with closing(sqlite3.connect(paths.database)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        counts = {
+            name: database.execute(f"SELECT count(*) FROM {name}").fetchone()[0]
+            for (name,) in tables
+        }
+    return {name: count for name, count in counts.items() if count}
