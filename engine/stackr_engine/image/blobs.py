@@ -3,7 +3,9 @@
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +18,7 @@ from stackr_engine.paths import Paths
 
 _MAX_DOCUMENT = 8 << 20
 """Bytes of a manifest, an index or a config."""
+_KEPT = 7 * 86400.0
 
 
 class Blobs:
@@ -25,6 +28,8 @@ class Blobs:
         self._paths = paths
         self._folder = paths.state / "images" / "blobs" / "sha256"
         self.temporary = paths.state / "images" / "tmp"
+        self.partial = paths.state / "images" / "partial"
+        """Downloads that broke off and can be resumed."""
         self._folder.mkdir(parents=True, exist_ok=True)
         self.temporary.mkdir(exist_ok=True)
 
@@ -92,6 +97,17 @@ class Blobs:
             return 0
         trash.discard(self._paths, path)
         return size
+
+    def forget_partial(self, older_than: float = _KEPT) -> int:
+        """Delete downloads that broke off so many seconds ago; return the bytes that this frees."""
+        freed = 0
+        with suppress(FileNotFoundError):
+            for entry in list(os.scandir(self.partial)):
+                status = entry.stat(follow_symlinks=False)
+                if status.st_mtime <= time.time() - older_than:
+                    os.unlink(entry.path)
+                    freed += status.st_size
+        return freed
 
     def __iter__(self) -> Iterator[str]:
         return (f"sha256:{name}" for name in sorted(os.listdir(self._folder)))

@@ -65,5 +65,6 @@ class Garbage:
                 return 0
             kept = self.needed_by(self._records.all())
             found = candidates or Needed(set(self._blobs), set(self._layers.chains()))
-            freed = sum(self._layers.remove(chain) for chain in found.chains - kept.chains)
+            freed = 0 if candidates else self._blobs.forget_partial(older_than=0)
+            freed += sum(self._layers.remove(chain) for chain in found.chains - kept.chains)
             return freed + sum(self._blobs.remove(blob) for blob in found.blobs - kept.blobs)

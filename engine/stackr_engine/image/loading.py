@@ -114,8 +114,14 @@ class Loader:
         for layer in manifest.layers:
             content.fetch(layer.digest)
         self._unpack(manifest, config.rootfs.diff_ids)
+        return self.record(manifest, digest, config, names)
+
+    def record(
+        self, manifest: Manifest, digest: str, config: ConfigDocument, names: tuple[str, ...]
+    ) -> StoredImage:
+        """Record an image whose blobs and layers are all in the store: from now on it exists."""
         image = StoredImage(
-            id=config_digest,
+            id=manifest.config.digest,
             manifest=digest,
             names=names,
             config=image_config(config.config),

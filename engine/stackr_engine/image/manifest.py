@@ -7,6 +7,7 @@ import json
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from stackr_schemas.errors import StackrError
 
 from stackr_engine.image.tarheader import BadArchive
 
@@ -38,6 +39,11 @@ class Platform(Document):
     os: str = ""
     architecture: str = ""
     variant: str = ""
+
+    def accepts(self, offered: "Platform") -> bool:
+        """Tell whether what is offered will do; a variant counts where both sides name one."""
+        same = (offered.os, offered.architecture) == (self.os, self.architecture)
+        return same and len({offered.variant, self.variant} - {""}) < 2
 
     def __str__(self) -> str:
         return "/".join(part for part in (self.os, self.architecture, self.variant) if part)
@@ -117,20 +123,28 @@ def parse_docker_manifests(text: bytes) -> list[DockerManifest]:
     return [parse(DockerManifest, json.dumps(row).encode(), "manifest.json") for row in rows]
 
 
+def parse_platform(text: str) -> Platform:
+    """Read `linux/arm64` or `linux/arm/v7`; raise StackrError for anything else."""
+    match text.split("/"):
+        case [os, architecture]:
+            variant = ""
+        case [os, architecture, variant]:
+            pass
+        case _:
+            os = architecture = variant = ""
+    if not (os and architecture):
+        raise StackrError(f'"{text}" is no platform', hint="write it as linux/amd64")
+    return Platform(os=os, architecture=architecture, variant=variant)
+
+
 def fitting(index: Index, wanted: Platform) -> list[Descriptor]:
     """Return what is for this machine; a variant is matched where both sides name one."""
     candidates = [item for item in index.manifests if not _is_attestation(item)]
-    found = [item for item in candidates if item.platform is None or _fits(item.platform, wanted)]
+    found = [item for item in candidates if item.platform is None or wanted.accepts(item.platform)]
     if not found:
         offered = ", ".join(sorted({str(item.platform) for item in candidates})) or "nothing"
         raise BadArchive(f"it has no image for {wanted}, only for {offered}")
     return found
-
-
-def _fits(offered: Platform, wanted: Platform) -> bool:
-    same = (offered.os, offered.architecture) == (wanted.os, wanted.architecture)
-    variants = {offered.variant, wanted.variant} - {""}
-    return same and len(variants) < 2
 
 
 def _is_attestation(item: Descriptor) -> bool:

@@ -1,11 +1,12 @@
 """Which images the store has, under which names."""
 
 import json
+from typing import NamedTuple
 
 from stackr_schemas.errors import Conflict, NotFound, StackrError
 from stackr_schemas.image import StoredImage
 
-from stackr_engine.image.reference import Reference, id_prefix, parse_reference
+from stackr_engine.image.reference import id_prefix, parse_reference
 from stackr_engine.state import State
 
 IMAGES_SCHEMA = """CREATE TABLE IF NOT EXISTS images (
@@ -17,8 +18,22 @@ NAMES_SCHEMA = """CREATE TABLE IF NOT EXISTS image_names (
     name TEXT PRIMARY KEY,
     id TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE
 )"""
+ORIGINS_SCHEMA = """CREATE TABLE IF NOT EXISTS image_origins (
+    name TEXT PRIMARY KEY REFERENCES image_names (name) ON DELETE CASCADE,
+    digest TEXT NOT NULL,
+    checked REAL NOT NULL
+)"""
 _SHORTEST_ID = 3
 _HINT = "`stackr images` lists what is there; `stackr load` and `stackr import` bring more"
+
+
+class Origin(NamedTuple):
+    """What a registry had under a name when it was asked last."""
+
+    digest: str
+    """Of the index or the manifest."""
+    checked: float
+    """Seconds since the epoch."""
 
 
 class Records:
@@ -87,6 +102,20 @@ class Records:
                 return name
         return ""
 
+    def pulled(self, name: str, origin: Origin) -> None:
+        """Remember where a name came from; forgotten when the name is given to something else."""
+        with self._state.transaction() as database:
+            database.execute(
+                "INSERT OR REPLACE INTO image_origins SELECT name, ?2, ?3 FROM image_names "
+                "WHERE name = ?1",
+                (name, *origin),
+            )
+
+    def origin(self, name: str) -> Origin | None:
+        """Return where a name came from, None for what was not pulled."""
+        rows = self._state.query("SELECT digest, checked FROM image_origins WHERE name = ?", name)
+        return Origin(rows[0]["digest"], rows[0]["checked"]) if rows else None
+
     def _by_id(self, image_id: str) -> StoredImage:
         rows = self._state.query("SELECT record FROM images WHERE id = ?", image_id)
         names = self._state.query(
@@ -110,9 +139,7 @@ def _names(reference: str) -> list[str]:
         if reference.startswith("oci:") or id_prefix(reference):
             return [reference]
         raise
-    if parsed.digest:
-        parsed = Reference(parsed.registry, parsed.repository, digest=parsed.digest)
-    return [str(parsed)]
+    return [str(parsed.recorded)]
 
 
 def _image(record: str, names: list[str]) -> StoredImage:

@@ -29,6 +29,13 @@ class Reference:
         """Registry and repository."""
         return f"{self.registry}/{self.repository}"
 
+    @property
+    def recorded(self) -> "Reference":
+        """The name that the store has it under: with a digest, the tag says nothing."""
+        if not self.digest:
+            return self
+        return Reference(self.registry, self.repository, digest=self.digest)
+
     def __str__(self) -> str:
         tag = f":{self.tag}" if self.tag else ""
         digest = f"@{self.digest}" if self.digest else ""

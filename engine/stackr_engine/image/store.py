@@ -27,12 +27,21 @@ from stackr_engine.state import State
 if TYPE_CHECKING:
     from stackr_engine.image.loading import Loader
     from stackr_engine.image.ocireference import OciReferences
+    from stackr_engine.image.registry.access import Access
+    from stackr_engine.image.registry.arriving import Parts
+    from stackr_engine.image.registry.pulling import Pulled
+    from stackr_engine.image.registry.report import Report
 
-_TABLES = (layers.SCHEMA, records.IMAGES_SCHEMA, records.NAMES_SCHEMA)
+_TABLES = (
+    layers.SCHEMA,
+    records.IMAGES_SCHEMA,
+    records.NAMES_SCHEMA,
+    records.ORIGINS_SCHEMA,
+)
 _OCI = "oci:"
 _HINT = (
-    "bring it with `stackr load ARCHIVE` or `stackr import FOLDER NAME`, or use rootfs:/ or "
-    "rootfs:./folder; pulling from a registry is not there yet"
+    "bring it with `stackr pull`, `stackr load ARCHIVE` or `stackr import FOLDER NAME`, or use "
+    "rootfs:/ or rootfs:./folder"
 )
 
 
@@ -79,10 +88,19 @@ class ImageStore:
 
         return OciReferences(self._loader, self._blobs)
 
+    @cached_property
+    def _parts(self) -> "Parts":
+        from stackr_engine.image.registry.arriving import Parts
+        from stackr_engine.image.registry.download import Downloads
+
+        downloads = Downloads(self._blobs)
+        return Parts(self._blobs, self._layers, self._records, self._loader, downloads)
+
     def clean(self) -> None:
         """Finish what a killed process left half done; call it once, at the engine's start."""
         for entry in list(os.scandir(self._folder / "tmp")):
             trash.discard(self._paths, Path(entry.path))
+        self._blobs.forget_partial()
         self._layers.clean()
         trash.resume(self._paths)
         self._sync_later()
@@ -122,6 +140,36 @@ class ImageStore:
             images = self._load(source)
         self._sync_later()
         return [name for image in images for name in image.names or (image.id,)]
+
+    def pull(
+        self, reference: str, access: "Access", report: "Report", platform: str = ""
+    ) -> "Pulled":
+        """Bring an image from its registry, unless it is here as the registry has it.
+
+        Raises NotFound, RegistryError or one of its kinds, or BadArchive.
+        """
+        from stackr_engine.image.registry.pulling import Pull
+
+        name = parse_reference(reference)
+        with self._garbage.held():
+            pulled = Pull(self._parts, access, name, platform, report).run()
+        self._sync_later()
+        return pulled
+
+    def push(self, reference: str, access: "Access", report: "Report") -> str:
+        """Send an image to the registry in its name; return the manifest's digest."""
+        from stackr_engine.image.registry.pushing import Push
+
+        name = parse_reference(reference)
+        if name.digest:
+            raise StackrError(f"{reference} has a digest", hint="push it by name:tag")
+        image = self.get(str(name))
+        with self._garbage.held():
+            return Push(self._blobs, access, name, report).run(image)
+
+    def origin(self, reference: str) -> records.Origin | None:
+        """Return where an image was pulled from and when that was checked last, if it was."""
+        return self._records.origin(self._records.name_of(reference))
 
     def import_(
         self,
