@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 
+from stackr_schemas.compose.project import Project
 from stackr_schemas.errors import StackrError
 from stackr_schemas.image import Image
 
@@ -19,8 +20,19 @@ from stackr.load import refuse_unserved
 from stackr.perform import Performer, Progress, Step
 from stackr.plan import Options, Plan, plan_up
 from stackr.progress import progress
-from stackr.scope import check_external, images_for, observe
+from stackr.pull_policy import pulls_for
+from stackr.scope import check_external, have, images_for, observe, wishes_of
 from stackr.session import Interrupted
+
+
+@dataclass(frozen=True)
+class Pulling:
+    """How images that are missing or old are brought."""
+
+    policy: str = ""
+    """What goes before the services' own policies."""
+    is_allowed: bool = True
+    is_quiet: bool = False
 
 
 class Failed(StackrError):
@@ -40,12 +52,14 @@ class BringUp:
         scale: Mapping[str, int] | None = None,
         grace: int | None = None,
         only_around: str | None = None,
+        pulling: Pulling | None = None,
     ):
         self.invocation = invocation
         self.engine = invocation.engine
         self.options = options
         self.grace = grace
         self.only_around = only_around
+        self.pulling = pulling or Pulling()
         self.scale = scale or {}
         whole = invocation.project
         self.project = whole.select(services, with_dependencies=with_dependencies)
@@ -56,9 +70,7 @@ class BringUp:
 
     @cached_property
     def desired(self) -> Desired:
-        """What the selected services want; everything that can be refused is refused here."""
-        refuse_unserved(self.project)
-        check_external(self.engine, self.project)
+        """What the selected services want."""
         scale = {**self.scale, self.only_around: 0} if self.only_around else self.scale
         desired = desired_for(self.project, self.images, scale=scale, declared=self.declared)
         if self.only_around:
@@ -67,7 +79,14 @@ class BringUp:
 
     @cached_property
     def images(self) -> dict[str, Image]:
-        """The image of each selected service."""
+        """The image of each selected service, pulled if need be.
+
+        Everything else that can be refused is refused before.
+        """
+        refuse_unserved(self.project)
+        check_external(self.engine, self.project)
+        if self.pulling.is_allowed:
+            pull_for(self.invocation, self.project, self.pulling)
         return images_for(self.engine, self.project)
 
     def replica(self, service: str) -> DesiredContainer:
@@ -122,6 +141,29 @@ class BringUp:
             if wanted.name in starting or wanted.name in replaced
         ]
         self.engine.check_ports(specs, replaced.values())
+
+
+def pull_for(invocation: Invocation, project: Project, pulling: Pulling) -> None:
+    """Pull what the services need; Failed names everything that cannot be had."""
+    wishes = wishes_of(project, pulling.policy)
+    pulls = pulls_for(wishes, partial(have, invocation.engine), time.time())
+    if not pulls:
+        return
+    from stackr.registries import pull_all
+
+    lines = []
+    errors = pull_all(invocation, list(pulls.values()), quiet=pulling.is_quiet)
+    for (service, pull), error in zip(pulls.items(), errors, strict=True):
+        if error is None:
+            continue
+        if pull.is_needed:
+            error.where = project.where(f"services.{service}.image")
+            error.message = f"services.{service}.image: {error.message}"
+            lines.append(str(error))
+        else:
+            invocation.say(f"warning: {error}; going on with the image that is here")
+    if lines:
+        raise Failed("\n".join(lines))
 
 
 def apply_plan(

@@ -95,17 +95,18 @@ class Invocation:
     def project_name(self) -> str:
         """The project's name; with `-p` and no stack file at hand, that name."""
         given = self.options.project_name or self.environment.get("COMPOSE_PROJECT_NAME")
-        return given if given and not self._has_files else self.project.name
+        return given if given and not self.has_files else self.project.name
 
     @property
     def declared_services(self) -> frozenset[str] | None:
         """Every service of the file, or None where the project is known by its name alone."""
-        if self.options.project_name and not self._has_files:
+        if self.options.project_name and not self.has_files:
             return None
         return frozenset([*self.project.services, *self.project.disabled])
 
     @cached_property
-    def _has_files(self) -> bool:
+    def has_files(self) -> bool:
+        """Tell whether there is a stack file to read."""
         from stackr.load import find_files
 
         given = self.options.files or self.environment.get("COMPOSE_FILE")

@@ -5,12 +5,13 @@ from pathlib import Path
 
 from stackr_engine.engine import Engine
 from stackr_schemas.compose.project import Project
-from stackr_schemas.errors import StackrError
+from stackr_schemas.errors import NotFound, StackrError
 from stackr_schemas.image import Image
 from stackr_schemas.network import NetworkState
 from stackr_schemas.state import ContainerState
 
 from stackr.desired import Observed
+from stackr.pull_policy import Have, Wish
 
 
 def containers_of(
@@ -49,6 +50,24 @@ def observe(engine: Engine, project: str) -> Observed:
         networks=tuple(engine.networks.list()),
         volumes=frozenset(volume.name for volume in engine.volumes.list()),
     )
+
+
+def have(engine: Engine, reference: str) -> Have | None:
+    """Tell what is known of an image in the store, None if it is not there."""
+    try:
+        stored = engine.images.get(reference)
+    except NotFound:
+        return None
+    origin = engine.images.origin(reference)
+    return Have(stored.platform, origin.checked if origin else None)
+
+
+def wishes_of(project: Project, policy: str = "") -> dict[str, Wish]:
+    """Return the image of each service, and when to pull it; a given policy goes before all."""
+    return {
+        name: Wish(service.image, policy or service.pull_policy, service.platform)
+        for name, service in project.services.items()
+    }
 
 
 def images_for(engine: Engine, project: Project) -> dict[str, Image]:

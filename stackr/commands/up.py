@@ -5,7 +5,7 @@ from typing import Any, Literal
 import click
 from stackr_schemas.errors import StackrError
 
-from stackr.bring_up import BringUp
+from stackr.bring_up import BringUp, Pulling
 from stackr.conditions import await_up
 from stackr.invocation import Invocation
 from stackr.options import duration_option, scale_option
@@ -22,6 +22,13 @@ from stackr.plan import Options
 @click.option("--no-recreate", is_flag=True, help="Keep containers that changed as they are.")
 @click.option("--no-start", is_flag=True, help="Create the containers, do not start them.")
 @click.option("--remove-orphans", is_flag=True, help="Remove containers of undeclared services.")
+@click.option(
+    "--pull",
+    type=click.Choice(["always", "missing", "never"]),
+    default="",
+    help="Pull images so, whatever the services say.",
+)
+@click.option("--quiet-pull", is_flag=True, help="Pull without showing progress.")
 @click.option("--dry-run", is_flag=True, help="Print what would be done, and do nothing.")
 @scale_option
 @duration_option("-t", "--timeout", help="Seconds that a container may take to stop.")
@@ -50,6 +57,7 @@ def up(invocation: Invocation, /, services: tuple[str, ...], **given: Any) -> in
         with_dependencies=not given["no_deps"],
         scale=given["scale"],
         grace=given["timeout"],
+        pulling=Pulling(given["pull"], not given["dry_run"], given["quiet_pull"]),
     )
     if given["dry_run"]:
         invocation.stdout.write(f"{bring_up.plan() or 'nothing to do'}\n")

@@ -48,11 +48,15 @@ TABLE = (
         "services.*",
         "attach build blkio_config cgroup cgroup_parent cpu_count cpu_percent cpu_rt_period "
         "cpu_rt_runtime credential_spec device_cgroup_rules devices external_links gpus ipc "
-        "isolation links mac_address mem_swappiness models oom_kill_disable pid platform "
+        "isolation links mac_address mem_swappiness models oom_kill_disable pid "
         "post_start pre_start pre_stop provider runtime storage_opt use_api_socket userns_mode "
         "uts volumes_from",
     ),
-    Unserved("services.*.pull_policy", _one_of("missing", "never"), "missing or never"),
+    Unserved(
+        "services.*.pull_policy",
+        lambda policy: policy not in ("build", "refresh"),
+        "always, missing, never, daily, weekly or every_12h",
+    ),
     Unserved("services.*.network_mode", _network_mode, "none, host, bridge or service:NAME"),
     Unserved("services.*.security_opt.*", _security_option, "no-new-privileges or seccomp"),
     Unserved("services.*.logging.driver", _one_of("json-file", "none"), "json-file or none"),
