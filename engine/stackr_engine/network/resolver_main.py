@@ -186,7 +186,10 @@ class Server:
         self._residents.add(connection)
         self.loop.watch(connection, lambda: self._packets(connection), first=True)
         hello = [str(PROTOCOL), str(os.getpid()), *self._served]
-        connection.send("\n".join(hello).encode())
+        try:
+            connection.send("\n".join(hello).encode())
+        except ConnectionError:
+            return  # killed meanwhile; what it said before is there to be read
 
     def _packets(self, connection: socket.socket) -> None:
         """Obey all that was said before any question is answered."""
