@@ -185,4 +185,6 @@ def _forget(request: StartRequest, started: Started) -> None:
 
 def _environment() -> dict[str, str]:
     """Nothing of the resident's environment but what its interpreter may need to be found."""
-    return {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    found = {name: os.environ[name] for name in ("LD_LIBRARY_PATH",) if name in os.environ}
+    # Else each fork would look up again, and write down in pages of its own, what it calls in C.
+    return found | {"LD_BIND_NOW": "1"}
