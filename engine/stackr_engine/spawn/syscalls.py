@@ -5,6 +5,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+from _struct import Struct
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWCGROUP = 0x02000000
@@ -52,6 +58,7 @@ RESOLVE_IN_ROOT = 0x10
 PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
+PR_SET_NAME = 15
 PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_NO_NEW_PRIVS = 38
@@ -65,24 +72,37 @@ _OLD = {"x86_64": (155, 250, 317, 13), "aarch64": _GENERIC, "riscv64": _GENERIC}
 _PIVOT_ROOT, _KEYCTL, _SECCOMP, _RT_SIGACTION = _OLD.get(os.uname().machine, (-1,) * 4)
 _CAPABILITY_VERSION_3 = 0x20080522
 
+_INT, _TEXT, _POINTER = ctypes.c_long, ctypes.c_char_p, ctypes.c_void_p
 _libc = ctypes.CDLL(None, use_errno=True)
-_syscall = _libc.syscall
-_syscall.restype = ctypes.c_long
-# Looked up once, here: a look-up makes objects, and they would be memory in every shim.
+
+
+def _system_call(*types: Any) -> Callable[..., int]:
+    """Say once what a call takes: flags are 64 bits wide, but an int would travel as a C int."""
+    function = _libc["syscall"]
+    function.restype = _INT
+    function.argtypes = (_INT, *types)
+    return function
+
+
+# Made once, here: a look-up makes objects, and they would be memory in every shim.
 _unshare, _setns, _mount, _umount2 = _libc.unshare, _libc.setns, _libc.mount, _libc.umount2
 _fstatfs, _capset, _setdomainname = _libc.fstatfs, _libc.capset, _libc.setdomainname
-_prctl = _libc.prctl
+_prctl, _prctl_text = _libc["prctl"], _libc["prctl"]
 _prctl.argtypes = (ctypes.c_int, *(ctypes.c_ulong,) * 4)
-
-
-class _OpenHow(ctypes.Structure):
-    _fields_ = tuple((name, ctypes.c_uint64) for name in ("flags", "mode", "resolve"))
-
-
-class _MountAttr(ctypes.Structure):
-    _fields_ = tuple(
-        (name, ctypes.c_uint64) for name in ("attr_set", "attr_clr", "propagation", "userns_fd")
-    )
+_prctl_text.argtypes = (ctypes.c_int, _TEXT)
+_pivot_root = _system_call(_TEXT, _TEXT)
+_open_tree = _system_call(_INT, _TEXT, _INT)
+_move_mount = _system_call(_INT, _TEXT, _INT, _TEXT, _INT)
+_fsopen = _system_call(_TEXT, _INT)
+_fsconfig = _system_call(_INT, _INT, _TEXT, _TEXT, _INT)
+_three_numbers = _system_call(_INT, _INT, _INT)
+_openat2 = _system_call(_INT, _TEXT, _TEXT, _INT)
+_mount_setattr = _system_call(_INT, _TEXT, _INT, _TEXT, _INT)
+_seccomp = _system_call(_INT, _INT, _POINTER)
+_keyctl = _system_call(_INT, _TEXT)
+_rt_sigaction = _system_call(_INT, _TEXT, _POINTER, _INT)
+_open_how = Struct("=QQQ").pack
+_mount_attr = Struct("=QQQQ").pack
 
 
 class _Statfs(ctypes.Structure):
@@ -98,12 +118,6 @@ def _checked(result: int, name: object = None) -> int:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), name)
     return result
-
-
-def _call(number: int, *arguments: object, name: object = None) -> int:
-    # A Python int would travel as a C int; flags and sizes here are 64 bits wide.
-    wide = [ctypes.c_long(item) if isinstance(item, int) else item for item in arguments]
-    return _checked(_syscall(ctypes.c_long(number), *wide), name)
 
 
 def unshare(flags: int) -> None:
@@ -129,52 +143,52 @@ def umount2(target: str, flags: int) -> None:
 
 def pivot_root(new_root: str, put_old: str) -> None:
     """Call pivot_root(2)."""
-    _call(_PIVOT_ROOT, os.fsencode(new_root), os.fsencode(put_old), name=new_root)
+    _checked(_pivot_root(_PIVOT_ROOT, os.fsencode(new_root), os.fsencode(put_old)), new_root)
 
 
 def open_tree(dir_fd: int, path: str, flags: int) -> int:
     """Call open_tree(2) and return the new descriptor; raise OSError with the path."""
-    return _call(428, dir_fd, os.fsencode(path), flags | os.O_CLOEXEC, name=path)
+    return _checked(_open_tree(428, dir_fd, os.fsencode(path), flags | os.O_CLOEXEC), path)
 
 
 def move_mount(from_fd: int, to_fd: int) -> None:
     """Call move_mount(2) on two descriptors."""
-    _call(429, from_fd, b"", to_fd, b"", 0x04 | 0x40)
+    _checked(_move_mount(429, from_fd, b"", to_fd, b"", 0x04 | 0x40))
 
 
 def fsopen(fstype: str) -> int:
     """Call fsopen(2) and return the new descriptor; raise OSError with the type."""
-    return _call(430, fstype.encode(), 1, name=fstype)
+    return _checked(_fsopen(430, fstype.encode(), 1), fstype)
 
 
 def fsconfig(fd: int, command: int, key: str | None, value: str | None) -> None:
     """Call fsconfig(2); raise OSError with the key."""
     raw_key = None if key is None else key.encode()
-    _call(431, fd, command, raw_key, None if value is None else os.fsencode(value), 0, name=key)
+    raw_value = None if value is None else os.fsencode(value)
+    _checked(_fsconfig(431, fd, command, raw_key, raw_value, 0), key)
 
 
 def fsmount(fd: int, attributes: int) -> int:
     """Call fsmount(2) and return the detached mount's descriptor."""
-    return _call(432, fd, 1, attributes)
+    return _checked(_three_numbers(432, fd, 1, attributes))
 
 
 def close_range(first: int, last: int, flags: int) -> None:
     """Call close_range(2)."""
-    _call(436, first, last, flags)
+    _checked(_three_numbers(436, first, last, flags))
 
 
 def openat2(dir_fd: int, path: str | bytes, flags: int, resolve: int, mode: int = 0) -> int:
     """Call openat2(2) and return the new descriptor; raise OSError with the path."""
-    how = _OpenHow(flags | os.O_CLOEXEC, mode, resolve)
-    size = ctypes.sizeof(how)
-    return _call(437, dir_fd, os.fsencode(path), ctypes.byref(how), size, name=path)
+    how = _open_how(flags | os.O_CLOEXEC, mode, resolve)
+    return _checked(_openat2(437, dir_fd, os.fsencode(path), how, len(how)), path)
 
 
 def mount_setattr(fd: int, recursive: bool, on: int, off: int, propagation: int = 0) -> None:
     """Call mount_setattr(2) on a descriptor."""
-    attributes = _MountAttr(on, off, propagation, 0)
+    attributes = _mount_attr(on, off, propagation, 0)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
-    _call(442, fd, b"", flags, ctypes.byref(attributes), ctypes.sizeof(attributes))
+    _checked(_mount_setattr(442, fd, b"", flags, attributes, len(attributes)))
 
 
 def fstatfs_type(fd: int) -> int:
@@ -191,9 +205,7 @@ def prctl(option: int, *arguments: int) -> int:
 
 def set_name(name: str) -> None:
     """Set the name that ps shows for this process, at most 15 bytes of it."""
-    fd = os.open("/proc/self/comm", os.O_WRONLY | os.O_CLOEXEC)
-    os.write(fd, name.encode())
-    os.close(fd)
+    _checked(_prctl_text(PR_SET_NAME, name.encode()), "prctl PR_SET_NAME")
 
 
 def capset(effective: int, permitted: int, inheritable: int) -> None:
@@ -207,13 +219,13 @@ def capset(effective: int, permitted: int, inheritable: int) -> None:
 def seccomp(flags: int, program: bytes) -> None:
     """Call seccomp(2) to install a filter, an array of `struct sock_filter`."""
     prog = _SockFprog(len(program) // 8, program)
-    _call(_SECCOMP, 1, flags, ctypes.byref(prog), name="seccomp")
+    _checked(_seccomp(_SECCOMP, 1, flags, ctypes.byref(prog)), "seccomp")
 
 
 def join_session_keyring(name: str) -> None:
     """Call keyctl(2) to leave the caller's session keyring for a new one, if there are keyrings."""
     try:
-        _call(_KEYCTL, 1, name.encode(), name="keyctl")
+        _checked(_keyctl(_KEYCTL, 1, name.encode()), "keyctl")
     except OSError as error:
         if error.errno != errno.ENOSYS:
             raise
@@ -221,7 +233,7 @@ def join_session_keyring(name: str) -> None:
 
 def rt_sigaction_default(number: int) -> None:
     """Give a signal its default action, also those that the C library keeps to itself."""
-    _call(_RT_SIGACTION, number, bytes(32), None, 8, name=f"signal {number}")
+    _checked(_rt_sigaction(_RT_SIGACTION, number, bytes(32), None, 8), f"signal {number}")
 
 
 def setdomainname(name: str) -> None:
