@@ -101,6 +101,10 @@ def _bounding_set() -> int:
     return mask
 
 
+_BOUNDING = _bounding_set()
+"""Asked for once: what is forked inherits it."""
+
+
 def become(
     user: User, capabilities: dict[str, list[str]], seccomp: tuple[int, bytes] | None, nnp: bool
 ) -> None:
@@ -108,12 +112,11 @@ def become(
 
     Without no_new_privs a filter needs CAP_SYS_ADMIN, so that is kept until the filter stands.
     """
-    bounding = _bounding_set()
-    masks = {kind: mask_for(names) & bounding for kind, names in capabilities.items()}
+    masks = {kind: mask_for(names) & _BOUNDING for kind, names in capabilities.items()}
     permitted = masks.get("permitted", 0)
     inheritable = masks.get("inheritable", 0)
-    for number in range(bounding.bit_length()):
-        if bounding & ~masks.get("bounding", 0) & (1 << number):
+    for number in range(_BOUNDING.bit_length()):
+        if _BOUNDING & ~masks.get("bounding", 0) & (1 << number):
             syscalls.prctl(syscalls.PR_CAPBSET_DROP, number)
     syscalls.prctl(syscalls.PR_SET_KEEPCAPS, 1)
     os.setgroups(user.groups)
