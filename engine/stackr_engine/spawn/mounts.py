@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from stackr_engine.spawn import syscalls
 from stackr_engine.spawn.inside import make_inside, open_inside
@@ -127,7 +128,7 @@ def bind(root: int, mount: dict[str, Any], tree: int) -> None:
         syscalls.mount_setattr(tree, True, on, off)
     for recursive, kind in options.propagation:
         syscalls.mount_setattr(tree, recursive, 0, 0, kind)
-    target = make_inside(root, mount["destination"], os.path.isdir(f"/proc/self/fd/{tree}"))
+    target = make_inside(root, mount["destination"], stat.S_ISDIR(os.fstat(tree).st_mode))
     try:
         attach(tree, target)
     finally:
