@@ -82,7 +82,7 @@ def test_names_are_answered_while_no_resident_is_there(counting: Stack) -> None:
     counting.kill("stackr.resident")
     time.sleep(1)
     lines = counting.logs("looks-up")
-    assert set(lines) == {"found"}
+    assert set(lines) == {"found"}, counting.ps("looks-up")
     assert len(lines) > before + 15
 
 
