@@ -57,23 +57,17 @@ def read_bytes(path: str) -> bytes:
 
 def start_time(pid: int) -> int:
     """Return a process's start in clock ticks since boot: with the pid it names one process."""
-    return int(_stat(pid)[19])
+    return identity(pid)[2]
 
 
-def parent(pid: int) -> int:
-    """Return the pid of a process's parent."""
-    return int(_stat(pid)[1])
-
-
-def name(pid: int) -> str:
-    """Return the name that ps shows for a process."""
-    return read_bytes(f"/proc/{pid}/comm").decode(errors="replace").rstrip("\n")
-
-
-def _stat(pid: int) -> list[bytes]:
+def identity(pid: int) -> tuple[str, int, int]:
+    """Return the name that ps shows for a process, its parent's pid, and its start time."""
     text = read_bytes(f"/proc/{pid}/stat")
-    # The name before may hold spaces and parentheses: count fields from after the last one.
-    return text[text.rindex(b")") + 2 :].split()
+    # The name may hold spaces and parentheses: it ends at the last one.
+    end = text.rindex(b")")
+    fields = text[end + 2 :].split()
+    name = text[text.index(b"(") + 1 : end].decode(errors="replace")
+    return name, int(fields[1]), int(fields[19])
 
 
 def boot_id() -> str:

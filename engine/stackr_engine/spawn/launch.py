@@ -3,12 +3,14 @@
 import os
 import socket
 import struct
+from functools import cache
 from typing import Any, Self
 
 from stackr_engine.spawn import files, wire
 from stackr_engine.spawn.request import Started, StartRequest
 
 _UCRED = struct.Struct("iII")
+_boot_id = cache(files.boot_id)
 
 
 class Launch:
@@ -20,7 +22,7 @@ class Launch:
     def __init__(self, request: StartRequest):
         self.request = request
         self.fds: dict[str, int] = {}
-        self._boot = files.boot_id()
+        self._boot = _boot_id()
         self._sync: socket.socket | None = None
 
     def __enter__(self) -> Self:
@@ -73,15 +75,16 @@ class Launch:
 
     def _write_down(self, pid: int) -> Started:
         pidfd = os.pidfd_open(pid)
-        shim = files.parent(pid)
+        _, shim, start_time = files.identity(pid)
         shim_pidfd = os.pidfd_open(shim)
-        if files.name(shim) != "stackr-shim":  # it died, and somebody inherited its child
+        name, _, shim_start_time = files.identity(shim)
+        if name != "stackr-shim":  # it died, and somebody inherited its child
             raise ProcessLookupError(shim)
         value = {
             "pid": pid,
-            "start_time": files.start_time(pid),
+            "start_time": start_time,
             "shim_pid": shim,
-            "shim_start_time": files.start_time(shim),
+            "shim_start_time": shim_start_time,
         }
         files.write(str(self.request.folder), files.PID, value | {"boot_id": self._boot})
         return Started(**value, pidfd=shim_pidfd, init_pidfd=pidfd)
