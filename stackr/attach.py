@@ -11,7 +11,7 @@ from typing import Any
 from stackr_engine.bootstrap import LOG
 from stackr_engine.logs import Record
 from stackr_schemas.errors import StackrError
-from stackr_schemas.events import ContainerDied, ContainerRemoved, Event
+from stackr_schemas.events import ContainerDied, ContainerRemoved, ContainerStarted, Event
 from stackr_schemas.state import ContainerState, Status
 
 from stackr.apply import Scheduler
@@ -32,6 +32,8 @@ class AttachOptions:
     only: frozenset[str] = frozenset()
     without: frozenset[str] = frozenset()
     abort_on_exit: bool = False
+    stays: bool = False
+    """Whether it goes on when all have ended: they may be started again."""
     exit_code_from: str = ""
     timestamps: bool = False
     colour: bool = True
@@ -46,6 +48,7 @@ class AttachOptions:
             without=frozenset(given["no_attach"]),
             abort_on_exit=given["abort_on_container_exit"] or bool(given["exit_code_from"]),
             exit_code_from=given["exit_code_from"] or "",
+            stays=given["watch"],
             timestamps=given["timestamps"],
             colour=not given["no_color"],
             prefix=not given["no_log_prefix"],
@@ -110,10 +113,12 @@ class Foreground:
         self.printer.line(state, record.time, record.stream, record.text)
 
     def _watch(self) -> int:
-        while len(self.ended) < len(self.states):
+        while self.options.stays or len(self.ended) < len(self.states):
             match self.happened.get():
                 case ContainerDied(container_id) if container_id in self.states:
                     self._look(container_id)
+                case ContainerStarted(container_id) if container_id in self.ended:
+                    self._begin_again(container_id)
                 case ContainerRemoved(container_id) if container_id in self.states:
                     self.ended.add(container_id)
                 case signal.SIGWINCH:
@@ -142,6 +147,13 @@ class Foreground:
             self.ended.add(container_id)
         elif follower is not None:
             self._follow(state, state.finished)
+
+    def _begin_again(self, container_id: str) -> None:
+        state = self.engine.containers.find(container_id)
+        if state is not None:
+            self.ended.discard(container_id)
+            if self.options.shows(state.label("service")):
+                self._follow(state, state.finished)
 
     def _status(self) -> int:
         if not self.options.abort_on_exit:

@@ -38,6 +38,7 @@ COMMANDS = {
     "stop": ("stop", "Stop containers without removing them."),
     "tag": ("tag", "Give an image one more name."),
     "up": ("up", "Bring the stack up: create, recreate and start what needs it."),
+    "watch": ("watch", "Bring files into running containers as they are saved."),
     "version": ("version", "Print the version."),
 }
 """Verb → the module of `stackr.commands` that has its click command, and its line in the help."""

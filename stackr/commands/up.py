@@ -1,5 +1,6 @@
 """`stackr up` and `stackr create`."""
 
+from contextlib import nullcontext
 from typing import Any, Literal
 
 import click
@@ -10,6 +11,8 @@ from stackr.conditions import await_up
 from stackr.invocation import Invocation
 from stackr.options import duration_option, scale_option
 from stackr.plan import Options
+from stackr.watch.beside import watching
+from stackr.watch.declared import rules_for
 
 
 @click.command()
@@ -25,7 +28,6 @@ from stackr.plan import Options
 @click.option(
     "--pull",
     type=click.Choice(["always", "missing", "never"]),
-    default="",
     help="Pull images so, whatever the services say.",
 )
 @click.option("--quiet-pull", is_flag=True, help="Pull without showing progress.")
@@ -39,6 +41,7 @@ from stackr.plan import Options
 @click.option("--no-attach", multiple=True, help="Do not show this service's output.")
 @click.option("--attach", "attached", multiple=True, help="Show only this service's output.")
 @click.option("--timestamps", is_flag=True, help="Show when each line was written.")
+@click.option("-w", "--watch", is_flag=True, help="Bring files in as they are saved.")
 @click.option("--no-color", is_flag=True, help="Do not colour names.")
 @click.option("--no-log-prefix", is_flag=True, help="Do not show names before lines.")
 @click.pass_obj
@@ -46,6 +49,8 @@ def up(invocation: Invocation, /, services: tuple[str, ...], **given: Any) -> in
     """Bring the stack up: create what is missing, recreate what changed, start what is stopped."""
     if given["detach"] and (given["abort_on_container_exit"] or given["exit_code_from"]):
         raise StackrError("--abort-on-container-exit and --exit-code-from exclude --detach")
+    if given["watch"] and (given["detach"] or given["wait"] or given["no_start"]):
+        raise StackrError("--watch excludes --detach, --wait and --no-start")
     bring_up = BringUp(
         invocation,
         services,
@@ -57,11 +62,13 @@ def up(invocation: Invocation, /, services: tuple[str, ...], **given: Any) -> in
         with_dependencies=not given["no_deps"],
         scale=given["scale"],
         grace=given["timeout"],
-        pulling=Pulling(given["pull"], not given["dry_run"], given["quiet_pull"]),
+        pulling=Pulling(given["pull"] or "", not given["dry_run"], given["quiet_pull"]),
     )
     if given["dry_run"]:
         invocation.stdout.write(f"{bring_up.plan() or 'nothing to do'}\n")
         return 0
+    if given["watch"]:
+        rules_for(bring_up.project)  # what is wrong with them is said before anything is done
     since = bring_up.run()
     if given["wait"]:
         await_up(
@@ -71,7 +78,8 @@ def up(invocation: Invocation, /, services: tuple[str, ...], **given: Any) -> in
         return 0
     from stackr.attach import AttachOptions, attach
 
-    return attach(invocation, bring_up.desired, since, AttachOptions.of(given))
+    with watching(invocation, bring_up.project) if given["watch"] else nullcontext():
+        return attach(invocation, bring_up.desired, since, AttachOptions.of(given))
 
 
 @click.command()

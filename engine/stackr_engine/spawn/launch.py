@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any, Self
 
 from stackr_engine.spawn import files, wire
-from stackr_engine.spawn.request import Started, StartRequest
+from stackr_engine.spawn.request import Overlay, Started, StartRequest
 
 _UCRED = struct.Struct("iII")
 _boot_id = cache(files.boot_id)
@@ -123,14 +123,19 @@ def _make_folders(request: StartRequest) -> None:
     if request.overlay is None:
         return
     os.makedirs(request.config["root"]["path"], mode=0o700, exist_ok=True)
-    os.makedirs(request.overlay.work, mode=0o700, exist_ok=True)
+    make_layers(request.overlay)
+
+
+def make_layers(overlay: Overlay) -> None:
+    """Make the writable folders of an overlay, if they are missing."""
+    os.makedirs(overlay.work, mode=0o700, exist_ok=True)
     try:
-        os.mkdir(request.overlay.upper)
+        os.mkdir(overlay.upper)
     except FileExistsError:
         return
-    below = os.stat(request.overlay.lowers[0])
-    os.chown(request.overlay.upper, below.st_uid, below.st_gid)
-    os.chmod(request.overlay.upper, below.st_mode & 0o7777)
+    below = os.stat(overlay.lowers[0])
+    os.chown(overlay.upper, below.st_uid, below.st_gid)
+    os.chmod(overlay.upper, below.st_mode & 0o7777)
 
 
 def _make_log(request: StartRequest) -> None:

@@ -7,6 +7,7 @@ from pydantic import Field
 from stackr_schemas.compose.forms import UniqueStringOrList
 from stackr_schemas.compose.hook import Hook
 from stackr_schemas.compose.model import GIVEN, ComposeModel
+from stackr_schemas.types import Bool
 
 Action = Literal["rebuild", "sync", "restart", "sync+restart", "sync+exec"]
 
@@ -20,6 +21,7 @@ class Watch(ComposeModel):
     exec: Annotated[Hook | None, GIVEN] = None
     include: UniqueStringOrList = ()
     ignore: UniqueStringOrList = ()
+    initial_sync: Bool = False
 
 
 class Develop(ComposeModel):

@@ -1,0 +1,1 @@
+"""Brings what is saved on the host into running containers."""
