@@ -72,7 +72,7 @@ class Tree:
 
         Raises FileNotFoundError where the source is gone, or is no regular file any more.
         """
-        fd = os.open(source, _READ)
+        fd = _open_source(source)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode):
@@ -170,20 +170,25 @@ class Tree:
 
     def _put(self, path: str) -> None:
         """Rename the staged entry to where it belongs."""
-        parent, name = self._place(path)
         try:
-            self._rename(parent, name)
-        except IsADirectoryError:
-            self.remove(path)
-            self._rename(parent, name)
-
-    def _rename(self, parent: int, name: str) -> None:
-        try:
-            os.rename(STAGED, name, src_dir_fd=self._target, dst_dir_fd=parent)
-        except OSError as error:
-            if error.errno != errno.EISDIR:
-                self._unstage()
+            parent, name = self._place(path)
+            try:
+                os.rename(STAGED, name, src_dir_fd=self._target, dst_dir_fd=parent)
+            except IsADirectoryError:
+                self.remove(path)
+                os.rename(STAGED, name, src_dir_fd=self._target, dst_dir_fd=parent)
+        except OSError:
+            self._unstage()
             raise
+
+
+def _open_source(path: str) -> int:
+    try:
+        return os.open(path, _READ)
+    except OSError as error:
+        if error.errno in (errno.ENOTDIR, errno.ELOOP, errno.ENXIO):  # replaced meanwhile
+            raise FileNotFoundError(errno.ENOENT, "no regular file any more", path) from None
+        raise
 
 
 def user_of(state: ContainerState, root: int) -> Owner:

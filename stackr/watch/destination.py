@@ -47,15 +47,15 @@ class Destination:
 
         `saved` files are written even if they seem to be what they were.
         """
-        paths = topmost(looked_at)
+        given = set(looked_at)
         old: dict[str, Stamp] = {}
-        for path in paths:
+        for path in topmost(given):
             stamp = self._manifest.get(path)
             is_folder = not path or stamp is None or stamp.kind is Kind.FOLDER or stamp == UNKNOWN
             part = part_of(self._manifest, path) if is_folder else {path: stamp}
             old.update({name: item for name, item in part.items() if item})
         changes = changes_between(old, found)
-        missing = {path for path in paths if path and path not in found}
+        missing = {path for path in given if path and path not in found}
         removed = topmost({*changes.removed, *missing})
         again = {path for path in saved if path in found and found[path].kind is Kind.FILE}
         return Changes(removed, tuple(sorted({*changes.written, *again})))

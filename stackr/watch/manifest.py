@@ -60,9 +60,10 @@ def changes_between(old: Manifest, new: Manifest) -> Changes:
 
 
 def topmost(paths: Iterable[str]) -> tuple[str, ...]:
-    """Drop the paths that are below another one."""
+    """Drop the paths that are below another one; everything is below ""."""
+    given = set(paths)
     found: list[str] = []
-    for path in sorted(paths, key=lambda path: path.split("/")):
+    for path in [""] if "" in given else sorted(given, key=lambda path: path.split("/")):
         if not found or not f"{path}/".startswith(f"{found[-1]}/"):
             found.append(path)
     return tuple(found)

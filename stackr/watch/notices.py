@@ -69,13 +69,13 @@ class Notices:
             if error.errno in _LIMIT:
                 self._look_instead()
 
-    def wait(self, wake: int) -> set[str]:
-        """Wait for changes, or for `wake` to be readable, and return the paths that changed.
+    def wait(self, wake: int, timeout: float) -> set[str]:
+        """Wait for changes, `wake` to be readable or `timeout` seconds; return what changed.
 
         A watched folder itself stands for anything below it.
         """
         self._poll.register(wake, select.POLLIN)
-        patience = _LOOK if self._bell is None else _LOOK_ANYWAY
+        patience = min(timeout, _LOOK if self._bell is None else _LOOK_ANYWAY)
         self._poll.poll(patience * 1000)
         return {path for _, path in next(self._changes)} | self._ring()
 

@@ -23,6 +23,10 @@ from stackr.watch.rules import Rule
 from stackr.watch.scan import look, scan
 
 
+_SHORTEST, _LONGEST = 0.1, 60.0
+"""Seconds until what could not be copied is tried again, each time twice as many."""
+
+
 class Wakes(queue.SimpleQueue[Any]):
     """A queue that makes `fd` readable."""
 
@@ -69,6 +73,7 @@ class Watcher:
         self._wakes = Wakes()
         self._ended = threading.Event()
         self._is_watching = False
+        self._patience = _SHORTEST
         self._removed: dict[Rule, set[str]] = {rule: set() for rule in self._rules}
         """What was removed since the watch began: a new container's image may have it again."""
 
@@ -100,7 +105,9 @@ class Watcher:
                 self._turn()
 
     def _turn(self) -> None:
-        changed = self._notices.wait(self._wakes.fd)
+        is_behind = any(copies.behind for copies in self._copies.values())
+        self._patience = min(2 * self._patience, _LONGEST) if is_behind else _SHORTEST
+        changed = self._notices.wait(self._wakes.fd, self._patience if is_behind else _LONGEST)
         events = self._wakes.take()
         if self._ended.is_set():
             return
@@ -108,7 +115,7 @@ class Watcher:
             paths = {path for name in changed if (path := rule.relative(name)) is not None}
             if paths:
                 self._follow(rule, paths)
-        if events or any(copies.behind for copies in self._copies.values()):
+        if events or is_behind:
             self._find_containers({e.id for e in events if isinstance(e, ContainerStarted)})
         self._reaction.carry_out(self._ended)
 

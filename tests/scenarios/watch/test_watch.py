@@ -1,4 +1,4 @@
-"""`stackr watch` and `up --watch`: what is saved is in the containers, whatever happened between."""
+"""`stackr watch` and `up --watch`: what is saved is in the containers."""
 
 import os
 import random

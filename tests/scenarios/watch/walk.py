@@ -16,7 +16,7 @@ def tree(folder: Path) -> dict[str, tuple[object, ...]]:
                 continue
             name, mode = str(path.relative_to(folder)), path.lstat().st_mode
             if path.is_symlink():
-                found[name] = (os.readlink(path),)  # noqa: PTH115 - as it is written
+                found[name] = (os.readlink(path),)
             else:
                 found[name] = (mode, path.read_bytes() if path.is_file() else b"")
     return found
