@@ -2,7 +2,7 @@
 
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from stackr.watch.manifest import Kind, Stamp, stamp_of
 from stackr.watch.rules import Rule
@@ -22,6 +22,27 @@ def look(path: str) -> Stamp | None:
             raise
         return None
     return stamp
+
+
+def real_places(folder: str, paths: Iterable[str]) -> set[str]:
+    """Cut each path off at the first name above it that is no folder.
+
+    What is heard of a folder may come when a link has taken its place, and lead elsewhere.
+    """
+    folders: dict[str, bool] = {}
+
+    def is_folder(path: str) -> bool:
+        if path not in folders:
+            stamp = look(f"{folder}/{path}")
+            folders[path] = stamp is not None and stamp.kind is Kind.FOLDER
+        return folders[path]
+
+    def place(path: str) -> str:
+        names = path.split("/")
+        above = ("/".join(names[:count]) for count in range(1, len(names)))
+        return next((one for one in above if not is_folder(one)), path)
+
+    return {place(path) for path in paths}
 
 
 def scan(rule: Rule, relative: str, enter: Callable[[str], None]) -> dict[str, Stamp]:

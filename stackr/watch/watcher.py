@@ -20,8 +20,7 @@ from stackr.watch.manifest import Kind, Stamp, topmost
 from stackr.watch.notices import Notices
 from stackr.watch.reaction import Reaction
 from stackr.watch.rules import Rule
-from stackr.watch.scan import look, scan
-
+from stackr.watch.scan import look, real_places, scan
 
 _SHORTEST, _LONGEST = 0.1, 60.0
 """Seconds until what could not be copied is tried again, each time twice as many."""
@@ -121,6 +120,7 @@ class Watcher:
 
     def _follow(self, rule: Rule, paths: set[str]) -> None:
         """Bring what changed to every container of the rule's service."""
+        paths = real_places(rule.folder, paths)
         found, saved = self._read(rule, paths)
         self._removed[rule] -= found.keys()
         self._removed[rule] |= paths - found.keys() - {""}

@@ -125,11 +125,11 @@ def test_what_cannot_be_done_is_refused_by_its_place(stack: Stack, folder: Path)
 def test_a_random_walk_ends_equal_at_every_pause(stack: Stack, folder: Path) -> None:
     walk = Walk(folder / "src", random.Random(os.environ.get("STACKR_WALK_SEED", "7")))
     with watching(stack, "watch", "app"):
+        copies = [copy_of(stack, number) for number in (1, 2)]
         for _ in range(int(os.environ.get("STACKR_WALK_PAUSES", "15"))):
             for _ in range(walk.random.randint(1, 40)):
                 walk.step()
-            for number in (1, 2):
-                copy = copy_of(stack, number)
+            for copy in copies:
                 with suppress(AssertionError):
                     eventually(lambda c=copy: tree(c) == tree(folder / "src"), 5)
                 assert tree(copy) == tree(folder / "src")
