@@ -11,6 +11,7 @@ import traceback
 from pathlib import Path
 from typing import NoReturn
 
+from stackr_engine import trash
 from stackr_engine.engine import Engine
 from stackr_engine.host import check_host
 from stackr_engine.paths import Paths
@@ -68,6 +69,7 @@ class Server:
             connection.sendall(b"v")
             os._exit(0)  # the client starts the new code's resident, which takes all over
         self.sessions += 1
+        trash.give_way(self.engine.paths)
         session = Session(request, connection)
         status = 1
         try:

@@ -172,6 +172,7 @@ class Engine:
 
     def close(self) -> None:
         """Let go of what this process holds; containers run on."""
+        trash.wait(self.paths)
         self.resolver.close()
         self.networks.close()
         self.spawner.close()

@@ -7,6 +7,7 @@ import os
 import secrets
 import stat
 import threading
+import time
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +17,10 @@ from stackr_engine.spawn.syscalls import RESOLVE_BENEATH, RESOLVE_NO_XDEV, opena
 _log = logging.getLogger(__name__)
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
 _DEEP = 64
+_MOMENT = 1.0
+"""Seconds without deleting after a command began: threads share the interpreter with it."""
+_PATIENCE = 30.0
+"""Seconds after which commands that never end make room for deleting."""
 
 
 def discard(paths: Paths, path: Path) -> None:
@@ -26,6 +31,11 @@ def discard(paths: Paths, path: Path) -> None:
 def resume(paths: Paths) -> None:
     """Delete in the background what is in the trash, also what a killed process left there."""
     _trash(paths.trash).resume()
+
+
+def give_way(paths: Paths) -> None:
+    """Delete nothing for the next moment: a user's command comes first."""
+    _trash(paths.trash).give_way()
 
 
 def wait(paths: Paths) -> None:
@@ -41,6 +51,12 @@ class _Trash:
         self._lock = threading.Lock()
         self._worker: threading.Thread | None = None
         self._is_wanted = False
+        self._quiet_until = 0.0
+        self._hurry = threading.Event()
+        """Set while somebody waits for the end."""
+
+    def give_way(self) -> None:
+        self._quiet_until = time.monotonic() + _MOMENT
 
     def discard(self, path: Path) -> None:
         grave = self._folder / f"{path.name[:32]}-{secrets.token_hex(6)}"
@@ -66,15 +82,24 @@ class _Trash:
         with self._lock:
             worker = self._worker
         if worker:
+            self._hurry.set()
             worker.join()
+            self._hurry.clear()
 
     def _empty(self) -> None:
         # On Linux this is the thread's own priority: users' work goes first.
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
         while self._take_order():
             with contextlib.suppress(FileNotFoundError):
+                patience_ends = time.monotonic() + _PATIENCE
                 for entry in list(os.scandir(self._folder)):
+                    self._await_quiet(patience_ends)
                     delete_tree(Path(entry.path))
+
+    def _await_quiet(self, patience_ends: float) -> None:
+        while (now := time.monotonic()) < min(self._quiet_until, patience_ends):
+            if self._hurry.wait(min(self._quiet_until, patience_ends) - now):
+                return
 
     def _take_order(self) -> bool:
         with self._lock:

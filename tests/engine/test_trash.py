@@ -1,6 +1,7 @@
 """Trash: gone at once, deleted later, and nothing else with it."""
 
 import os
+import time
 from pathlib import Path
 
 from stackr_engine import trash
@@ -16,6 +17,20 @@ def test_what_is_discarded_is_gone_at_once_and_deleted_soon(paths: Paths, tmp_pa
     assert not folder.exists()
     trash.wait(paths)
     assert list(paths.trash.iterdir()) == []
+
+
+def test_deleting_gives_way_to_a_command_but_not_to_who_waits_for_it(
+    paths: Paths, tmp_path: Path
+) -> None:
+    trash.give_way(paths)
+    (tmp_path / "folder").mkdir()
+    trash.discard(paths, tmp_path / "folder")
+    time.sleep(0.1)
+    assert list(paths.trash.iterdir()) != []
+    began = time.monotonic()
+    trash.wait(paths)
+    assert list(paths.trash.iterdir()) == []
+    assert time.monotonic() - began < 0.8
 
 
 def test_a_missing_path_is_fine(paths: Paths, tmp_path: Path) -> None:
