@@ -82,7 +82,10 @@ class Server:
             self.last_used = time.monotonic()
 
     def _is_stale(self, request: Request) -> bool:
-        return request.version != VERSION or code_changed_since(self.began)
+        """Tell whether to give way; for an edited file alone, not under others' commands."""
+        if request.version != VERSION:
+            return True
+        return not self.sessions and code_changed_since(self.began)
 
 
 def code_changed_since(moment: float) -> bool:
