@@ -152,6 +152,18 @@ def parse_int(value: object) -> int:
     raise ValueError(f"invalid number {value!r}: write a whole number")
 
 
+def parse_number(value: object) -> int:
+    """Read as `parse_int`; a fraction is cut off."""
+    return int(value) if isinstance(value, float) and value == value else parse_int(value)
+
+
+def parse_bare_number(value: object) -> int:
+    """Read as `parse_number`, but no text."""
+    if isinstance(value, str):
+        raise ValueError(f"must be a number, not the text {value!r}")
+    return parse_number(value)
+
+
 def parse_float(value: object) -> float:
     """Read a number, from text too (variables are text)."""
     if isinstance(value, int | float | str) and not isinstance(value, bool):
@@ -188,6 +200,9 @@ Mode = Annotated[
 ]
 Bool = Annotated[bool, BeforeValidator(parse_bool, json_schema_input_type=bool | str)]
 Int = Annotated[int, BeforeValidator(parse_int, json_schema_input_type=int | str)]
+Number = Annotated[int, BeforeValidator(parse_number, json_schema_input_type=float | str)]
+"""A whole number, that the specification lets be written with a fraction."""
+BareNumber = Annotated[int, BeforeValidator(parse_bare_number, json_schema_input_type=float)]
 Float = Annotated[
     float,
     BeforeValidator(parse_float, json_schema_input_type=float | str),

@@ -56,7 +56,8 @@ def _ports(item: Any) -> list[Any]:
 
 
 def _contexts(value: Any) -> Any:
-    return text_pairs(value) if isinstance(value, Seq) else value
+    is_whole = isinstance(value, Seq) and all("=" in str(item) for item in value)
+    return text_pairs(value) if is_whole else value
 
 
 def _value(owner: Map, key: str, read: Read) -> None:
@@ -112,8 +113,13 @@ def _externals(tree: Map, section: str, report: Report) -> None:
     resources = tree.get(section)
     for name, resource in resources.items() if isinstance(resources, Map) else ():
         external = resource.get("external") if isinstance(resource, Map) else None
-        if isinstance(external, Map) and not external.keys() - {"name"}:
+        if isinstance(external, Map) and _is_old_external(section, external):
             _external_name(resource, external, f"{section}.{name}", report)
+
+
+def _is_old_external(section: str, external: Map) -> bool:
+    more = {key for key in external if key != "name" and not key.startswith("x-")}
+    return section in ("configs", "secrets") or not more
 
 
 def _external_name(resource: Map, external: Map, path: str, report: Report) -> None:

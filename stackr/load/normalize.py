@@ -9,6 +9,7 @@ from stackr.load.template import Lookup
 from stackr.load.tree import Map, Mark, Seq, adopt, entries_in, maps_in, seq_of
 
 STARTED = "service_started"
+TRUE = ("true", "yes", "y", "on")
 NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 
@@ -48,7 +49,7 @@ def _texts(tree: Map, key: str) -> list[tuple[str, Mark | None]]:
 
 
 def _default(owner: Map, key: str, value: Any) -> None:
-    if owner.get(key) is None:
+    if key not in owner:
         owner.put(key, value, owner.marks.get(key) or owner.mark)
 
 
@@ -64,8 +65,8 @@ def _default_network(tree: Map) -> None:
     for service in maps_in(tree, "services"):
         if "network_mode" in service or "provider" in service:
             continue
-        networks = service.get("networks")
-        if networks is None or networks == {} or networks == []:
+        networks = service.get("networks", {})
+        if networks in ({}, []):
             service.put("networks", adopt({"default": None}, service.mark), service.mark)
             is_used = True
         elif isinstance(networks, Map | Seq):
@@ -129,5 +130,5 @@ def _name_resources(tree: Map) -> None:
             if resource is None:
                 resource = resources[key] = Map(resources.marks.get(key))
             if isinstance(resource, Map):
-                is_external = text_of(resource.get("external")).lower() in ("true", "1", "t")
+                is_external = text_of(resource.get("external")).lower() in TRUE
                 _default(resource, "name", key if is_external else f"{tree.get('name')}_{key}")

@@ -1,5 +1,9 @@
 """Limits of block devices."""
 
+from typing import Annotated
+
+from pydantic import Field
+
 from stackr_schemas.compose.model import ComposeModel
 from stackr_schemas.types import Int, WholeBytes
 
@@ -21,7 +25,7 @@ class DeviceRate(ComposeModel):
 class BlkioConfig(ComposeModel):
     """The `blkio_config` section of a service."""
 
-    weight: Int = 0
+    weight: Annotated[int, Field(strict=True, ge=0)] = 0
     weight_device: tuple[DeviceWeight, ...] = ()
     device_read_bps: tuple[DeviceRate, ...] = ()
     device_read_iops: tuple[DeviceRate, ...] = ()

@@ -5,14 +5,17 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, PlainSerializer
 
 from stackr_schemas.compose.forms import Hosts, ListOrDict, Pairs, Strings, Variables, text_pairs
-from stackr_schemas.compose.model import ComposeModel
+from stackr_schemas.compose.model import GIVEN, ComposeModel
 from stackr_schemas.compose.mount import AnyFileMount
 from stackr_schemas.compose.ulimit import Ulimits
 from stackr_schemas.types import Bool, WholeBytes, text_of
 
 
-def _ssh(value: object) -> dict[str, str]:
-    return text_pairs([value] if isinstance(value, str) else value)
+def _contexts(value: object) -> dict[str, str]:
+    for item in value if isinstance(value, list) else ():
+        if isinstance(item, str) and "=" not in item:
+            raise ValueError(f"invalid context {item!r}: write NAME=CONTEXT")
+    return text_pairs(value)
 
 
 def _ssh_lines(keys: dict[str, str]) -> list[str]:
@@ -25,9 +28,10 @@ def _text_or_bool(value: object) -> object:
 
 Ssh = Annotated[
     dict[str, str],
-    BeforeValidator(_ssh, json_schema_input_type=str | ListOrDict),
+    BeforeValidator(text_pairs, json_schema_input_type=ListOrDict),
     PlainSerializer(_ssh_lines),
 ]
+Contexts = Annotated[dict[str, str], BeforeValidator(_contexts, json_schema_input_type=ListOrDict)]
 TextOrBool = Annotated[str, BeforeValidator(_text_or_bool, json_schema_input_type=str | bool)]
 
 
@@ -46,7 +50,7 @@ class Build(ComposeModel):
     cache_from: Strings = ()
     cache_to: Strings = ()
     no_cache: Bool = False
-    additional_contexts: Pairs = Field(default_factory=dict)
+    additional_contexts: Contexts = Field(default_factory=dict)
     pull: Bool = False
     extra_hosts: Hosts = Field(default_factory=dict)
     isolation: str = ""
@@ -65,4 +69,6 @@ def build(value: object) -> object:
     return {"context": value} if isinstance(value, str) else value
 
 
-AnyBuild = Annotated[Build | None, BeforeValidator(build, json_schema_input_type=str | Build)]
+AnyBuild = Annotated[
+    Build | None, GIVEN, BeforeValidator(build, json_schema_input_type=str | Build)
+]

@@ -15,7 +15,7 @@ Order = Literal["", "start-first", "stop-first"]
 class UpdateConfig(ComposeModel):
     """How replicas are replaced."""
 
-    parallelism: Annotated[Int | None, GIVEN] = None
+    parallelism: Annotated[Annotated[Int, Field(ge=0)] | None, GIVEN] = None
     delay: Duration = 0
     failure_action: str = ""
     monitor: Duration = 0
@@ -65,7 +65,7 @@ class RestartPolicy(ComposeModel):
 
     condition: str = ""
     delay: Annotated[Duration | None, GIVEN] = None
-    max_attempts: Annotated[Int | None, GIVEN] = None
+    max_attempts: Annotated[Annotated[Int, Field(ge=0)] | None, GIVEN] = None
     window: Annotated[Duration | None, GIVEN] = None
 
 
@@ -80,7 +80,7 @@ class Placement(ComposeModel):
 
     constraints: Strings = ()
     preferences: tuple[Preference, ...] = ()
-    max_replicas_per_node: Int = 0
+    max_replicas_per_node: Annotated[Int, Field(ge=0)] = 0
 
 
 class Deploy(ComposeModel):

@@ -15,7 +15,7 @@ def _count(value: object) -> int:
     if value == "all":
         return ALL
     try:
-        return parse_int(value)
+        return parse_int(value if not isinstance(value, float) else None)
     except ValueError:
         raise ValueError(f"invalid count {value!r}: write `all` or a number") from None
 

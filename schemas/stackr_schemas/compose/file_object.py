@@ -2,7 +2,7 @@
 
 from pydantic import Field, model_validator
 
-from stackr_schemas.compose.forms import Options, Pairs
+from stackr_schemas.compose.forms import DriverOptions, Pairs
 from stackr_schemas.compose.model import ComposeModel
 from stackr_schemas.types import Bool
 
@@ -33,7 +33,7 @@ class Secret(ComposeModel):
     external: Bool = False
     labels: Pairs = Field(default_factory=dict)
     driver: str = ""
-    driver_opts: Options = Field(default_factory=dict)
+    driver_opts: DriverOptions = Field(default_factory=dict)
     template_driver: str = ""
 
     @model_validator(mode="after")

@@ -17,12 +17,14 @@ def one_or_many(value: object) -> object:
 
 
 def _unique(value: object) -> object:
-    items = one_or_many(value)
-    if isinstance(items, list):
-        for index, item in enumerate(items):
-            if item in items[:index]:
-                raise ValueError(f"{item!r} is listed twice")
-    return items
+    for index, item in enumerate(value if isinstance(value, list) else ()):
+        if item in value[:index]:  # type: ignore[index]
+            raise ValueError(f"{item!r} is listed twice")
+    return value
+
+
+def _one_or_unique(value: object) -> object:
+    return _unique(one_or_many(value))
 
 
 def scalar_text(value: object) -> str:
@@ -40,12 +42,16 @@ def pairs(value: object) -> dict[str, str | None]:
     if not isinstance(value, list | tuple):
         raise ValueError("must be a mapping or a list of KEY=VALUE")
     found: dict[str, str | None] = {}
-    for item in value:
+    for item in _listed(_unique(value)):
         if not isinstance(item, str):
             raise ValueError(f"{item!r} must be a string like KEY=VALUE")
         key, equals, text = item.partition("=")
         found[key] = text if equals else None
     return found
+
+
+def _listed(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else []
 
 
 def text_pairs(value: object) -> dict[str, str]:
@@ -57,6 +63,13 @@ def _options(value: object) -> object:
     if isinstance(value, Mapping):
         return {key: scalar_text(item) for key, item in value.items()}
     return value
+
+
+def _driver_options(value: object) -> object:
+    for key, item in value.items() if isinstance(value, Mapping) else ():
+        if isinstance(item, bool) or item is None:
+            raise ValueError(f"the value of {key} must be a string or a number")
+    return _options(value)
 
 
 def hosts(value: object) -> dict[str, tuple[str, ...]]:
@@ -113,7 +126,7 @@ UniqueStrings = Annotated[
     tuple[str, ...], BeforeValidator(_unique, json_schema_input_type=list[str])
 ]
 UniqueStringOrList = Annotated[
-    tuple[str, ...], BeforeValidator(_unique, json_schema_input_type=str | list[str])
+    tuple[str, ...], BeforeValidator(_one_or_unique, json_schema_input_type=str | list[str])
 ]
 ListOrDict = dict[str, Scalar] | list[str]
 Variables = Annotated[
@@ -123,6 +136,10 @@ Variables = Annotated[
 Pairs = Annotated[dict[str, str], BeforeValidator(text_pairs, json_schema_input_type=ListOrDict)]
 Options = Annotated[
     dict[str, str], BeforeValidator(_options, json_schema_input_type=dict[str, Scalar])
+]
+DriverOptions = Annotated[
+    dict[str, str],
+    BeforeValidator(_driver_options, json_schema_input_type=dict[str, str | int | float]),
 ]
 Hosts = Annotated[
     dict[str, tuple[str, ...]],

@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from stackr_schemas.compose.forms import Options, Pairs, UniqueStrings, keyed
+from stackr_schemas.compose.forms import DriverOptions, Pairs, UniqueStrings, keyed
 from stackr_schemas.compose.model import GIVEN, ComposeModel
-from stackr_schemas.types import Bool, Int
+from stackr_schemas.types import BareNumber, Bool
 
 
 class IpamPool(ComposeModel):
@@ -32,7 +32,7 @@ class Network(ComposeModel):
 
     name: str = ""
     driver: str = ""
-    driver_opts: Options = Field(default_factory=dict)
+    driver_opts: DriverOptions = Field(default_factory=dict)
     ipam: Annotated[Ipam | None, GIVEN] = None
     external: Bool = False
     internal: Bool = False
@@ -45,15 +45,15 @@ class Network(ComposeModel):
 class ServiceNetwork(ComposeModel):
     """A service's place in one network."""
 
-    priority: Int = 0
-    gw_priority: Int = 0
+    priority: BareNumber = 0
+    gw_priority: BareNumber = 0
     aliases: UniqueStrings = ()
     interface_name: str = ""
     ipv4_address: str = ""
     ipv6_address: str = ""
     link_local_ips: UniqueStrings = ()
     mac_address: str = ""
-    driver_opts: Options = Field(default_factory=dict)
+    driver_opts: DriverOptions = Field(default_factory=dict)
 
 
 ServiceNetworks = Annotated[

@@ -31,7 +31,7 @@ class Port(ComposeModel):
     @field_validator("host_ip")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        return _address(value)
+        return _address(value or "''")
 
 
 def _published(value: object) -> object:

@@ -42,7 +42,7 @@ def _arranged(value: object, dumped: Any, with_extensions: bool) -> Any:
             return dumped
         extra = () if with_extensions else (value.model_extra or ())
         if not with_extensions and isinstance(value, DeviceWeight | DeviceRate):
-            return {key.capitalize(): item for key, item in dumped.items()}
+            return {key.capitalize(): item for key, item in value.model_dump().items()}
         return {
             key: _arranged(getattr(value, key, None), item, with_extensions)
             for key, item in dumped.items()

@@ -28,7 +28,7 @@ from stackr_schemas.compose.mount import AnyDevice, AnyFileMount, AnyMount
 from stackr_schemas.compose.network import ServiceNetworks
 from stackr_schemas.compose.port import Ports
 from stackr_schemas.compose.ulimit import Ulimits
-from stackr_schemas.types import Bool, Bytes, Duration, Float, Int, WholeBytes, text_of
+from stackr_schemas.types import Bool, Bytes, Duration, Float, Int, Number, WholeBytes, text_of
 
 Condition = Literal["service_started", "service_healthy", "service_completed_successfully"]
 CONTAINER_NAME = "[a-zA-Z0-9][a-zA-Z0-9_.-]+"
@@ -66,7 +66,7 @@ class Healthcheck(ComposeModel):
     test: HealthTest = ()
     timeout: Annotated[Duration | None, GIVEN] = None
     interval: Annotated[Duration | None, GIVEN] = None
-    retries: Annotated[Int | None, GIVEN] = None
+    retries: Annotated[Annotated[Number, Field(ge=0)] | None, GIVEN] = None
     start_period: Annotated[Duration | None, GIVEN] = None
     start_interval: Annotated[Duration | None, GIVEN] = None
     disable: Bool = False
@@ -148,13 +148,13 @@ class Service(ComposeModel):
     cgroup: Literal["", "host", "private"] = ""
     cpu_count: Annotated[Int, Field(ge=0)] = 0
     cpu_percent: Annotated[Float, Field(ge=0, le=100)] = 0.0
-    cpu_period: Int = 0
-    cpu_quota: Int = 0
-    cpu_rt_period: Int = 0
-    cpu_rt_runtime: Int = 0
+    cpu_period: Number = 0
+    cpu_quota: Number = 0
+    cpu_rt_period: Number = 0
+    cpu_rt_runtime: Number = 0
     cpus: Float = 0.0
     cpuset: str = ""
-    cpu_shares: Int = 0
+    cpu_shares: Number = 0
     command: Command = None
     configs: tuple[AnyFileMount, ...] = ()
     container_name: Annotated[str, StringConstraints(pattern=CONTAINER_NAME)] = ""
@@ -180,7 +180,7 @@ class Service(ComposeModel):
         UniqueStrings, BeforeValidator(numbers_as_text, json_schema_input_type=list[str | int])
     ] = ()
     extends: Annotated[
-        Extends | None, BeforeValidator(read_extends, json_schema_input_type=str | Extends)
+        Extends | None, GIVEN, BeforeValidator(read_extends, json_schema_input_type=str | Extends)
     ] = None
     external_links: UniqueStrings = ()
     extra_hosts: Hosts = Field(default_factory=dict)
@@ -209,7 +209,7 @@ class Service(ComposeModel):
     oom_kill_disable: Bool = False
     oom_score_adj: Annotated[Int, Field(ge=-1000, le=1000)] = 0
     pid: str | None = None
-    pids_limit: Int = 0
+    pids_limit: Number = 0
     platform: str = ""
     ports: Ports = ()
     post_start: tuple[Hook, ...] = ()
@@ -218,7 +218,8 @@ class Service(ComposeModel):
     privileged: Bool = False
     provider: Annotated[Provider | None, GIVEN] = None
     pull_policy: Annotated[str, StringConstraints(pattern=PULL_POLICY)] = ""
-    pull_refresh_after: str = ""
+    pull_refresh_after: str = Field(default="", exclude=True)
+    """Checked, and not rendered: Docker Compose drops it."""
     read_only: Bool = False
     restart: str = ""
     runtime: str = ""
