@@ -151,6 +151,8 @@ class Watcher:
         scans: dict[Rule, dict[str, Stamp]] = {}
         for state in states.values():
             copies = self._copies.get(state.id)
+            if copies is None and not self._engine.paths.container(state.id).is_dir():
+                continue  # just being made or removed: its start is the next event
             if copies is None:
                 copies = self._take_in(state)
             elif state.id in started:
