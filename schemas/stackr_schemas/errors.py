@@ -31,6 +31,10 @@ class StackrError(Exception):
         hint = f" ({self.hint})" if self.hint else ""
         return f"{place}{self.message}{hint}"
 
+    def render(self, with_excerpts: bool, color: bool = False) -> str:
+        """Write the message, on a terminal with the lines of the file that it is about."""
+        return str(self)
+
 
 class NotFound(StackrError):
     """A named container, image, network or volume does not exist."""
