@@ -16,7 +16,8 @@ from stackr.load.consistency import check, check_container_names
 from stackr.load.discover import Sources, find_sources
 from stackr.load.environment import ServiceFiles
 from stackr.load.files import DISK, Files
-from stackr.load.layers import Layers, Scope
+from stackr.load.include import Scope
+from stackr.load.layers import Layers
 from stackr.load.normalize import normalize, set_defaults
 from stackr.load.options import LoadOptions
 from stackr.load.paths import Paths

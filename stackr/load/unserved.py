@@ -63,9 +63,7 @@ TABLE = (
     Unserved("services.*.logging.options.max-size", lambda value: True),
     Unserved("services.*.logging.options.max-file", lambda value: True),
     Unserved("services.*.logging.options.*"),
-    Unserved(
-        "services.*.volumes.*.type", _one_of("bind", "volume", "tmpfs"), "bind, volume or tmpfs"
-    ),
+    Unserved("services.*.volumes.*.type", _one_of(*MOUNTS), "bind, volume or tmpfs"),
     Unserved("services.*.volumes.*.bind.selinux"),
     Unserved("services.*.volumes.*.volume.labels"),
     *_all(
