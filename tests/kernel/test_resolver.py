@@ -316,6 +316,30 @@ def test_a_killed_resolver_gets_a_successor(machine: Machine, resolver: Resolver
     assert addresses(ask(machine, "web", "web", tcp=True)) == [ip]
 
 
+def test_a_client_that_keeps_its_socket_reaches_the_successor(
+    machine: Machine, resolver: Resolver
+) -> None:
+    machine.networks.create(NetworkSpec(name="front"))
+    start(machine, resolver, "web", Attachment(network="front"))
+    with inside(machine.paths.netns("web")):
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    with client:
+        client.connect(("127.0.0.11", 53))
+        client.settimeout(0.1)
+        query = dns.message.make_query("web", "A").to_wire()
+
+        def is_answered() -> bool:
+            try:
+                client.send(query)
+                return bool(client.recv(512))
+            except OSError:
+                return False
+
+        eventually(is_answered)
+        os.kill(resolver.pid, signal.SIGKILL)
+        eventually(is_answered)
+
+
 def test_names_are_answered_while_no_resident_lives(
     machine: Machine, host_resolv_conf: Path
 ) -> None:

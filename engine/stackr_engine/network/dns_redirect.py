@@ -5,6 +5,7 @@ import struct
 from pathlib import Path
 
 from stackr_engine.network import namespace
+from stackr_engine.network.conntrack import forget_udp
 from stackr_engine.network.expression import Meta, compare, dnat, immediate, meta, payload
 from stackr_engine.network.nftables import (
     NAT,
@@ -48,8 +49,12 @@ def open_sockets(path: Path) -> tuple[socket.socket, socket.socket]:
             chain = Chain("output", rules, Hook.OUTPUT, NAT, DSTNAT)
             with netfilter_socket() as netfilter:
                 # Deleting a table costs 8 ms; it is there only if an earlier resolver was killed.
-                again = [TABLE.delete()] if TABLE.exists(netfilter) else []
-                commit(netfilter, [*again, TABLE.add(), *TABLE.add_chains([chain])])
+                is_again = TABLE.exists(netfilter)
+                old = [TABLE.delete()] if is_again else []
+                commit(netfilter, [*old, TABLE.add(), *TABLE.add_chains([chain])])
+                if is_again:
+                    # A client that keeps its socket, as nginx does, would go on to the old port.
+                    forget_udp(netfilter, 53)
         except BaseException:
             udp.close()
             tcp.close()
