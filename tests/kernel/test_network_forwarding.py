@@ -30,10 +30,14 @@ def hosts(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
             peer = ("peer", "name", "eth0", "netns", str(path))
             tool("link", "add", f"up{number}", "type", "veth", *peer)
             tool("address", "add", f"10.213.{number}.1/24", "dev", f"up{number}")
+            six = f"fd00:213:{number}::"
+            tool("address", "add", f"{six}1/64", "dev", f"up{number}", "nodad")
             tool("link", "set", f"up{number}", "up")
             with namespace.entered(path):
                 tool("address", "add", f"10.213.{number}.2/24", "dev", "eth0")
+                tool("address", "add", f"{six}2/64", "dev", "eth0", "nodad")
                 tool("link", "set", "eth0", "up")
+                tool("-6", "route", "add", "default", "via", f"{six}1")
                 tool("route", "add", "default", "via", f"10.213.{number}.1")
         yield tmp_path / "other1", tmp_path / "other2"
     for name in ("host", "other1", "other2"):
@@ -70,6 +74,25 @@ def test_containers_get_out_but_the_hosts_wires_stay_apart(
         networks.create(NetworkSpec(name="again"))
         assert can_connect(one, "10.213.2.2", 80)
     networks.remove("again")
+    networks.close()
+    state.close()
+
+
+def test_ipv6_gets_out_but_the_hosts_wires_stay_apart(
+    paths: Paths, hosts: tuple[Path, Path]
+) -> None:
+    one, two = hosts
+    state = State(paths.database)
+    networks = Networks(paths, state)
+    networks.create(NetworkSpec(name="six", enable_ipv6=True))
+    networks.open_namespace("web")
+    networks.attach("web", [Attachment(network="six")])
+    with serve_tcp(two, "::", 80):
+        assert answers(paths.netns("web"), "fd00:213:2::2", 80) == "fd00:213:2::1"
+        assert not can_connect(one, "fd00:213:2::2", 80)
+    networks.close_namespace("web")
+    networks.remove("six")
+    networks.settle()
     networks.close()
     state.close()
 

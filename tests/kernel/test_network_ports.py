@@ -72,7 +72,7 @@ def test_containers_reach_published_ports_through_the_host(machine: Machine, web
     other = machine.other_host()
     for client in (web, neighbour, stranger):
         for address in (web.gateway, other.gateway):
-            assert answers(client.path, address, PORT), (client, address)
+            assert answers(client.path, address, PORT) == web.gateway, (client, address)
 
 
 def test_a_host_address_is_the_only_one_to_answer(machine: Machine, web: Box) -> None:
@@ -161,6 +161,11 @@ def test_ipv6_ports_are_published(machine: Machine) -> None:
         assert answers(None, gateway, PORT)
         neighbour = machine.container("n", "six")
         assert answers(neighbour.path, gateway, PORT)
+        assert answers(web.path, gateway, PORT)
+        machine.networks.unpublish("web")
+        publish(machine, gateway)
+        assert answers(None, gateway, PORT)
+        assert not can_connect(None, "127.0.0.1", PORT)
 
 
 def test_the_engine_chooses_a_free_port(machine: Machine, web: Box) -> None:
