@@ -37,8 +37,7 @@ def pull_all(
     """Pull images side by side; return what went wrong with each."""
     images = invocation.engine.images
 
-    def pull(item: Pull, report: Report) -> str:
-        lines = Lines(report, is_live=invocation.has_live_progress)
+    def pull(item: Pull, lines: Lines) -> str:
         pulled = images.pull(item.reference, access_of(invocation), lines, item.platform)
         return "Pulled" if pulled.is_new else "Up to date"
 
@@ -52,8 +51,7 @@ def push_all(
     """Push images side by side; return what went wrong with each."""
     images = invocation.engine.images
 
-    def push(reference: str, report: Report) -> str:
-        lines = Lines(report, is_live=invocation.has_live_progress)
+    def push(reference: str, lines: Lines) -> str:
         images.push(reference, access_of(invocation), lines)
         return "Pushed"
 
@@ -88,18 +86,19 @@ def _each(
     invocation: Invocation,
     rows: Sequence[tuple[str, T]],
     verb: str,
-    work: Callable[[T, Report], str],
+    work: Callable[[T, Lines], str],
     *,
     quiet: bool,
 ) -> list[StackrError | None]:
     shown = nullcontext(lambda news: None) if quiet else progress(invocation)
     with shown as report, ThreadPoolExecutor(_PARALLEL, "image") as pool:
+        lines = Lines(report, is_live=invocation.has_live_progress)
 
         def one(row: tuple[str, T]) -> StackrError | None:
             name = _shown_name(row[0])
             report(Progress("Image", name, verb, Step.WORKING))
             try:
-                text = work(row[1], report)
+                text = work(row[1], lines)
             except StackrError as error:
                 report(Progress("Image", name, "Error", Step.ERROR))
                 return error

@@ -25,6 +25,7 @@ FEATURES: dict[str, Callable[[], bool]] = {
     "cgroup-unified": lambda: "cgroup2" in Path("/proc/self/mountinfo").read_text(),
     "nft": lambda: shutil.which("nft") is not None,
     "gcc": lambda: shutil.which("gcc") is not None,
+    "docker-registry": lambda: shutil.which("docker-registry") is not None,
 }
 
 

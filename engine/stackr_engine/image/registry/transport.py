@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import urllib3
 from stackr_schemas.errors import StackrError
-from urllib3.exceptions import HTTPError, NameResolutionError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
 
 from stackr_engine.image.registry.errors import Broken, RegistryError, Unreachable, rate_limit
 from stackr_engine.image.registry.proxy import proxy_for
@@ -194,8 +194,10 @@ def unreachable(error: Exception, host: str) -> Unreachable:
         hint = "name its certificate authority with `ca` in the registries' file"
         found = Unreachable(f"{host}: no trusted TLS connection: {said}", hint=hint)
         found.may_pass = False
-    if isinstance(error, NameResolutionError | NewConnectionError):
+    if isinstance(error, NewConnectionError):  # a NameResolutionError is one
         found.may_pass = False
+    if isinstance(reason, ConnectionRefusedError):
+        found.hint = f"nothing listens there: start the registry, or mend the name {host}"
     return found
 
 
