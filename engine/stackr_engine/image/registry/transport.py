@@ -12,12 +12,13 @@ from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
 import urllib3
 from stackr_schemas.errors import StackrError
-from urllib3.exceptions import HTTPError, NewConnectionError, SSLError
+from urllib3.exceptions import HTTPError, InsecureRequestWarning, NewConnectionError, SSLError
 
 from stackr_engine.image.registry.errors import Broken, RegistryError, Unreachable, rate_limit
 from stackr_engine.image.registry.proxy import proxy_for
 from stackr_engine.image.registry.settings import Settings
 
+urllib3.disable_warnings(InsecureRequestWarning)  # the user has listed the registry as insecure
 Response = urllib3.BaseHTTPResponse
 Body = bytes | Callable[[], BinaryIO]
 
