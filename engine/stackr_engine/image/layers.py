@@ -9,7 +9,8 @@ import os
 import secrets
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +25,8 @@ SCHEMA = """CREATE TABLE IF NOT EXISTS image_layers (
     size INTEGER NOT NULL,
     boot TEXT NOT NULL -- in which it was unpacked, or empty once it is safely on the disk
 )"""
+_POLL = 0.2
+"""Seconds until a wait notices that its user wants to end."""
 _LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 
 
@@ -47,13 +50,19 @@ class Layers:
         return path if path and os.path.isdir(path) else None
 
     def ensure(
-        self, chain: str, diff_id: str, below: tuple[str, ...], open_blob: Callable[[], BinaryIO]
+        self,
+        chain: str,
+        diff_id: str,
+        below: tuple[str, ...],
+        open_blob: Callable[[], BinaryIO],
+        check: Callable[[], None] = lambda: None,
     ) -> str:
         """Return the layer's folder, unpacked now if need be; `below` are the folders under it.
 
-        Whoever else wants the same layer meanwhile waits, and finds it done.
+        Whoever else wants the same layer meanwhile waits, and finds it done; `check` may end that
+        wait by raising.
         """
-        with self._unpacking[chain]:
+        with _held(self._unpacking[chain], check):
             found = self.find(chain)
             if found is not None:
                 return found
@@ -123,6 +132,16 @@ class Layers:
         name = row["folder"]
         os.rename(temporary, self._folder / name)
         return f"{self._folder}/{name}"
+
+
+@contextmanager
+def _held(lock: threading.Lock, check: Callable[[], None]) -> Iterator[None]:
+    while not lock.acquire(timeout=_POLL):
+        check()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _new_name() -> str:

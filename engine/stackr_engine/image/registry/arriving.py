@@ -69,7 +69,8 @@ class Arriving:
         rows = zip(chain_ids(diff_ids), diff_ids, manifest.layers, strict=True)
         for chain, diff_id, layer in rows:
             opened = partial(self._open, layer.digest)
-            below = (self._parts.layers.ensure(chain, diff_id, below, opened), *below)
+            folder = self._parts.layers.ensure(chain, diff_id, below, opened, self._check)
+            below = (folder, *below)
             if layer.digest in self._downloads:
                 self._downloads[layer.digest].wait(self._check)
             is_new = layer.digest in self._downloads

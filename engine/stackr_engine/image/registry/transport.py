@@ -57,7 +57,7 @@ class Transport:
         self.settings = settings
         self._environment = environment
         self._check_user = check
-        self._owner = threading.get_ident()
+        self._owner = threading.current_thread()
         self._pools: dict[tuple[str, ...], urllib3.PoolManager] = {}
 
     def send(self, ask: Ask, attempts: int = _ATTEMPTS) -> Response:
@@ -94,7 +94,7 @@ class Transport:
 
     def _check(self) -> None:
         """End with the user's command, but not in threads that work for other commands as well."""
-        if threading.get_ident() == self._owner:
+        if threading.current_thread() is self._owner:
             self._check_user()
 
     def _follow(self, ask: Ask) -> Response:
