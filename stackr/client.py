@@ -5,7 +5,8 @@ less than `python -c pass`. What crosses the socket, in order:
 
     client    length (4 bytes), then NUL-separated: version, code folder, working folder,
               number of arguments, arguments…, environment…; with it stdin, stdout and stderr
-    resident  nothing, until one of: b"x" + status   exit with it
+    resident  b"a": taken; then nothing, until one of
+                                     b"x" + status   exit with it
                                      b"r", b"c"      terminal raw, terminal as it was
                                      b"v"            I am of another version: connect again
     client    one byte a signal that it was sent (2: interrupt, 28: the window's size changed)
@@ -134,9 +135,12 @@ def converse(connection: _socket.socket) -> int | None:
         return None
     for number in FORWARDED:
         _signal.signal(number, lambda number, frame: connection.send(bytes([number])))
-    terminal = None
+    terminal, is_taken = None, False
     while message := receive(connection):
         kind = message[:1]
+        if kind == b"a":
+            is_taken = True
+            continue
         if kind == b"x":
             return message[1]
         if kind == b"v":
@@ -145,6 +149,8 @@ def converse(connection: _socket.socket) -> int | None:
         terminal = set_raw(kind == b"r", terminal)
     if terminal is not None:
         set_raw(False, terminal)
+    if not is_taken:
+        return None  # a resident that was just being killed: it did nothing of this command
     log = socket_path()[:-5] + ".log"
     fail(f"the resident ended; containers run on. Run the command again, or see {log}")
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
@@ -68,6 +69,8 @@ class Server:
         if self._is_stale(request):
             connection.sendall(b"v")
             os._exit(0)  # the client starts the new code's resident, which takes all over
+        with suppress(OSError):  # a client that is gone is noticed by its session
+            connection.sendall(b"a")
         self.sessions += 1
         trash.give_way(self.engine.paths)
         session = Session(request, connection)

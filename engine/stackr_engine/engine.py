@@ -199,6 +199,7 @@ class Engine:
         for group in set(self.cgroups.list()) - known:
             self.cgroups.remove(group)
         for holder in self.networks.holders() - known:
+            self.resolver.remove(holder)  # it would keep the namespace open
             self.networks.close_namespace(holder)
         for folder in self.paths.state.joinpath("containers").iterdir():
             if folder.name not in known:

@@ -186,7 +186,7 @@ def test_a_missing_image_tells_the_next_step(store: ImageStore) -> None:
     with pytest.raises(NotFound) as error:
         store.resolve("nginx", Path("/"))
     assert "stackr load" in str(error.value)
-    assert "pulling from a registry is not there yet" in str(error.value)
+    assert "stackr pull" in str(error.value)
 
 
 def test_a_name_moves_to_the_newest_image(store: ImageStore) -> None:
