@@ -66,6 +66,9 @@ def verb_of(arguments: list[str]) -> str:
 
 def in_process() -> None:
     """Run the command here, without a resident, and exit."""
+    import gc
+
+    gc.disable()  # nothing is collected in so short a life, and looking costs 6 % of it
     from stackr.cli import run_in_process
 
     sys.exit(run_in_process(sys.argv[1:]))

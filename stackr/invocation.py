@@ -155,4 +155,5 @@ class Invocation:
 
     def say_error(self, error: StackrError) -> None:
         """Print what is wrong, where, and the next step."""
-        self.say(str(error))
+        is_seen = self.session.is_terminal(self.stderr)
+        self.say(error.render(is_seen, self._ansi(self.stderr)))

@@ -65,11 +65,7 @@ def test_the_spawner_is_standard_library_only() -> None:
 def test_the_client_imports_next_to_nothing() -> None:
     assert roots(ROOT / "stackr/client.py") <= {
         *("sys", "os", "_socket", "_signal"),
-        *(
-            "typing",
-            "termios",
-            "stackr",
-        ),  # for types, for a raw terminal, for a command without engine
+        *("typing", "termios", "gc", "stackr"),  # types, a raw terminal, no resident
     }
 
 
