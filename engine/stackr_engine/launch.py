@@ -16,8 +16,9 @@ from stackr_schemas.errors import NotFound, StackrError
 from stackr_schemas.network import Endpoint
 from stackr_schemas.state import ContainerState
 
-from stackr_engine import bootstrap, etc
+from stackr_engine import bootstrap
 from stackr_engine.execution import ExecOptions
+from stackr_engine.network.files import hosts_file, resolv_conf
 from stackr_engine.network.resolver import Names
 from stackr_engine.spawn.request import ExecRequest, Started
 
@@ -132,15 +133,14 @@ def write_files(
     folder = engine.paths.container(owner.id)
     if owner is state:
         name = hostname(engine, state)
-        is_host = state.spec.network_mode == "host"
-        hosts = Path("/etc/hosts").read_text() if is_host else ""
-        hosts = hosts or etc.hosts_text(name, endpoints, state.spec.extra_hosts)
-        has_resolver = state.spec.network_mode == "bridge"
-        host_resolv_conf = Path("/etc/resolv.conf").read_text()
-        text = etc.resolv_conf_text(state.spec, host_resolv_conf, has_resolver=has_resolver)
+        host_hosts, host_resolv_conf = (
+            Path(file).read_text() for file in ("/etc/hosts", "/etc/resolv.conf")
+        )
+        gateway = engine.networks.host_address(state.id)
+        hosts = hosts_file(state.spec, name, endpoints, gateway, host_hosts)
         (folder / "hosts").write_text(hosts)
         (folder / "hostname").write_text(f"{name}\n")
-        (folder / "resolv.conf").write_text(text)
+        (folder / "resolv.conf").write_text(resolv_conf(state.spec, host_resolv_conf))
     return {target: str(folder / file) for target, file in FILES.items()}
 
 
